@@ -1,0 +1,83 @@
+//! `POST /v1/keys/verify`: one decision, with everything that the asker needs to reply with.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::account::PlanRef;
+use crate::error::Problem;
+use crate::public::RateLimit;
+
+/// The question. `Debug` is left out on purpose: it holds a secret.
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VerifyRequest {
+    /// What the caller sent.
+    pub secret: String,
+    /// How many requests to spend, 0 to the plan's burst; 0 looks without spending; default 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<u32>,
+    /// Where the caller's request came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<VerifyContext>,
+}
+
+/// Where the caller's request came from, as the asker saw it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VerifyContext {
+    /// Client address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ip: Option<String>,
+    /// Request method.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// Request path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The client's own description of itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<String>,
+}
+
+/// The key, as far as a decision knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct VerifiedKey {
+    /// Id.
+    pub id: String,
+}
+
+/// The account, as far as a decision knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct VerifiedAccount {
+    /// Id.
+    pub id: String,
+    /// The operator's own id for it.
+    pub external_id: Option<String>,
+    /// Its plan.
+    pub plan: PlanRef,
+}
+
+/// The answer: 200 for every definite decision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct VerifyAnswer {
+    /// Whether to let the request pass.
+    pub valid: bool,
+    /// `valid`, or the refusal's code.
+    pub code: String,
+    /// What the asker should reply: 200 or the refusal's status.
+    pub status: u16,
+    /// The key, when the secret was right.
+    pub key: Option<VerifiedKey>,
+    /// Its account, when the secret was right.
+    pub account: Option<VerifiedAccount>,
+    /// The account's budget, when it was looked at.
+    pub rate_limit: Option<RateLimit>,
+    /// Headers that the asker should reply with.
+    pub headers: BTreeMap<String, String>,
+    /// The body that the asker should reply with; null when valid.
+    pub problem: Option<Problem>,
+    /// This request.
+    pub request_id: String,
+}

@@ -1,0 +1,122 @@
+//! Typed ids: `acc_`, `key_`, `usr_`, `tok_`, `evt_`, `req_` and 26 lower-case base-32 characters.
+//!
+//! An id is a ULID (48 bits of milliseconds, 80 random bits), so ids made later sort later and
+//! indexes stay dense. Outside this module an id is opaque.
+
+use std::fmt;
+use std::str::FromStr;
+
+use ulid::Ulid;
+
+use crate::random::Entropy;
+use crate::time::Timestamp;
+
+/// A text that is not an id of the wanted kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an id that begins with {expected_prefix}")]
+pub struct InvalidId {
+    /// The prefix that the id should have had, such as `acc_`.
+    pub expected_prefix: &'static str,
+}
+
+fn parse(prefix: &'static str, text: &str) -> Result<Ulid, InvalidId> {
+    let invalid = InvalidId { expected_prefix: prefix };
+    let body = text.strip_prefix(prefix).ok_or(invalid)?;
+    let ulid = Ulid::from_string(body).map_err(|_| invalid)?;
+    // The alphabet accepts several spellings of one value; exactly one of them is the id.
+    if ulid.to_string().to_ascii_lowercase() == body { Ok(ulid) } else { Err(invalid) }
+}
+
+fn generate(now: Timestamp, entropy: &dyn Entropy) -> Ulid {
+    let mut random = [0_u8; 16];
+    entropy.fill(&mut random);
+    let milliseconds = u64::try_from(now.unix_ms()).unwrap_or(0);
+    Ulid::from_parts(milliseconds, u128::from_le_bytes(random))
+}
+
+macro_rules! typed_id {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Ulid);
+
+        impl $name {
+            /// What every id of this kind begins with.
+            pub const PREFIX: &'static str = $prefix;
+
+            /// Makes a new id.
+            pub fn generate(now: Timestamp, entropy: &dyn Entropy) -> Self {
+                Self(generate(now, entropy))
+            }
+
+            /// The 16 bytes behind the id, for compact keys in memory.
+            #[must_use]
+            pub const fn to_bytes(self) -> [u8; 16] {
+                self.0.to_bytes()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}{}", Self::PREFIX, self.0.to_string().to_ascii_lowercase())
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                parse(Self::PREFIX, text).map(Self)
+            }
+        }
+    };
+}
+
+typed_id!(
+    /// A customer: owns keys, has one plan.
+    AccountId, "acc_");
+typed_id!(
+    /// An API key record. Kept for ever, never reused.
+    KeyId, "key_");
+typed_id!(
+    /// A person who signs in.
+    UserId, "usr_");
+typed_id!(
+    /// An operator API token.
+    TokenId, "tok_");
+typed_id!(
+    /// An audit event.
+    EventId, "evt_");
+typed_id!(
+    /// One request, as named in answers and logs.
+    RequestId, "req_");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::OsEntropy;
+
+    #[test]
+    fn an_id_is_its_prefix_and_26_lower_case_characters_and_reads_back() {
+        let id = AccountId::generate(Timestamp::from_unix_ms(1_700_000_000_000), &OsEntropy);
+        let text = id.to_string();
+        assert_eq!(text.len(), 4 + 26);
+        assert_eq!(text, text.to_ascii_lowercase());
+        assert_eq!(text.parse(), Ok(id));
+    }
+
+    #[test]
+    fn other_kinds_and_other_spellings_of_an_id_are_refused() {
+        let id = KeyId::generate(Timestamp::from_unix_ms(0), &OsEntropy).to_string();
+        assert!(id.parse::<AccountId>().is_err());
+        assert!(format!("key_{}", id[4..].to_ascii_uppercase()).parse::<KeyId>().is_err());
+        assert!("key_".parse::<KeyId>().is_err());
+        assert!(format!("{id}0").parse::<KeyId>().is_err());
+    }
+}

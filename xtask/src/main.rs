@@ -1,0 +1,2 @@
+//! Test set-up and house rules.
+fn main() {}
