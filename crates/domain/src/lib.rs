@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod audit;
+pub mod client;
 pub mod decision;
 pub mod feed;
 pub mod id;
