@@ -1,0 +1,58 @@
+//! What a test run says about the tests that it could not run: one line each, past the capture of output.
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+
+use parking_lot::Mutex;
+
+/// Set to `1` by `cargo xtask test`: what a test needs is there, so its absence is a failure.
+pub const REQUIRE_VARIABLE: &str = "RNDRKIT_TEST_REQUIRE";
+
+static SAID: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+
+/// The value of an environment variable that says where a test server is. When there is none: one visible
+/// line for each process that names what was not run.
+///
+/// # Panics
+///
+/// When the variable is missing although `RNDRKIT_TEST_REQUIRE=1` promises it.
+#[must_use]
+pub fn server_or_notice(what: &'static str, variable: &'static str) -> Option<String> {
+    let value = environment(variable);
+    if value.is_none() {
+        let required = environment(REQUIRE_VARIABLE).is_some_and(|value| value == "1");
+        assert!(!required, "{variable} is not set, but {REQUIRE_VARIABLE}=1 says that it must be");
+        if SAID.lock().insert(what) {
+            say(&format!("not run: {what} ({variable} is not set; cargo xtask test sets it)"));
+        }
+    }
+    value
+}
+
+/// Writes one line to the real standard error. The test harness captures what the print macros write, not this.
+pub fn say(line: &str) {
+    // A closed standard error is no reason to fail a test.
+    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "test servers are announced in the environment, not in settings"
+)]
+fn environment(variable: &str) -> Option<String> {
+    std::env::var(variable).ok().filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_server_is_none_and_a_present_one_is_its_value() {
+        // `CARGO_MANIFEST_DIR` is set for every test that cargo runs.
+        assert!(server_or_notice("nothing", "CARGO_MANIFEST_DIR").is_some());
+        if environment(REQUIRE_VARIABLE).is_none() {
+            assert_eq!(server_or_notice("a test of the notice itself", "RNDRKIT_TEST_NO_SUCH_SERVER"), None);
+        }
+    }
+}
