@@ -81,7 +81,17 @@ pub struct UpdateAccount {
     pub external_id: Option<Option<String>>,
 }
 
+/// What deleting an account answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DeletedAccount {
+    /// The account.
+    pub id: String,
+    /// Always true.
+    pub deleted: bool,
+}
+
 /// Tells `null` (`Some(None)`) from an absent member (`None`).
+#[expect(clippy::option_option, reason = "absent, null and a value are three different wishes")]
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
