@@ -1,2 +1,79 @@
-//! Test set-up and house rules.
-fn main() {}
+//! `cargo xtask …`: what a checkout needs done beside `cargo` itself.
+//!
+//! Command line only; the work is in the modules.
+
+mod cargo_test;
+mod fuzz;
+mod processes;
+mod report;
+mod servers;
+mod tidy;
+mod tools;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use report::Outcome;
+
+const HELP: &str = "\
+cargo xtask test [--no-install] [--quick] [-- <arguments of cargo test>]
+    Installs what the tests need (through apt, when it may), starts throw-away servers on free ports in a
+    temporary folder, runs every test and the fuzzer for a minute, and stops what it started.
+      --no-install  never install; say what is missing and stop
+      --quick       leave out the fuzzer, as any argument after `--` does
+cargo xtask tidy
+    Checks the house rules: file headers, lengths, banned words, dependency arrows, links.
+cargo xtask fuzz [--seconds N | --runs N]
+    Fuzzes the reader of key texts on the stable toolchain (60 seconds when not told).";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match arguments.split_first() {
+        Some((&"test", rest)) => test(rest),
+        Some((&"tidy", [])) => tidy::run(),
+        Some((&"fuzz", rest)) => fuzz_alone(rest),
+        Some((&("help" | "--help" | "-h"), _)) => {
+            println!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        _ => return wrong_usage(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report::say(&format!("failed: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn wrong_usage() -> ExitCode {
+    eprintln!("{HELP}");
+    ExitCode::from(2)
+}
+
+fn test(arguments: &[&str]) -> Outcome<()> {
+    let mut options = cargo_test::Options::default();
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        match *argument {
+            "--no-install" => options.install = tools::Install::Never,
+            "--quick" => options.quick = true,
+            "--" => options.cargo_arguments = rest.by_ref().map(ToString::to_string).collect(),
+            other => return Err(format!("test does not know {other}; see cargo xtask help").into()),
+        }
+    }
+    cargo_test::run(&options)
+}
+
+fn fuzz_alone(arguments: &[&str]) -> Outcome<()> {
+    let budget = match arguments {
+        [] => fuzz::Budget::Time(Duration::from_secs(60)),
+        ["--seconds", seconds] => fuzz::Budget::Time(Duration::from_secs(seconds.parse()?)),
+        ["--runs", runs] => fuzz::Budget::Runs(runs.parse()?),
+        _ => return Err("fuzz takes --seconds N or --runs N".into()),
+    };
+    tools::require(&[tools::CPP_COMPILER], tools::Install::WhenAllowed)?;
+    fuzz::run(budget, &processes::Interrupt::install()?)
+}

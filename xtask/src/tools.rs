@@ -1,0 +1,153 @@
+//! The programs that the tests need beside Rust: finding them, and installing what is missing through apt.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::processes::run_quietly;
+use crate::report::{Outcome, say};
+
+/// Whether missing programs may be installed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Install {
+    /// As root, or where `sudo` asks no password.
+    #[default]
+    WhenAllowed,
+    /// Only say what is missing.
+    Never,
+}
+
+/// A program and the Debian package that brings it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tool {
+    what: &'static str,
+    /// Its name in Debian.
+    pub(crate) package: &'static str,
+    find: fn() -> Option<PathBuf>,
+}
+
+/// The folder with `initdb` and `postgres`.
+pub(crate) const POSTGRES: Tool = Tool { what: "PostgreSQL", package: "postgresql", find: postgres_folder };
+/// The browser.
+pub(crate) const CHROMIUM: Tool =
+    Tool { what: "Chromium", package: "chromium", find: || on_path("chromium") };
+/// What drives the browser.
+pub(crate) const CHROMEDRIVER: Tool =
+    Tool { what: "Chromium's driver", package: "chromium-driver", find: || on_path("chromedriver") };
+/// Builds the fuzzing engine, which is C++.
+pub(crate) const CPP_COMPILER: Tool =
+    Tool { what: "a C++ compiler", package: "g++", find: || on_path("c++") };
+
+impl Tool {
+    /// Where it is.
+    pub(crate) fn path(&self) -> Outcome<PathBuf> {
+        (self.find)().ok_or_else(|| format!("{} is missing", self.what).into())
+    }
+}
+
+/// Makes sure that all are there: installs what is missing, or fails with the exact line to run.
+pub(crate) fn require(tools: &[Tool], install: Install) -> Outcome<()> {
+    let missing = missing_among(tools);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    say(&format!("missing: {}", joined(&missing, |tool| tool.what, ", ")));
+    let Some(apt) = apt_command(install) else {
+        return Err(advice(&missing).into());
+    };
+    apt_install(&apt, &missing)?;
+    match missing_among(tools) {
+        still if still.is_empty() => Ok(()),
+        still => Err(advice(&still).into()),
+    }
+}
+
+fn missing_among(tools: &[Tool]) -> Vec<Tool> {
+    tools.iter().filter(|tool| (tool.find)().is_none()).copied().collect()
+}
+
+fn joined(tools: &[Tool], part: fn(&Tool) -> &'static str, separator: &str) -> String {
+    tools.iter().map(part).collect::<Vec<_>>().join(separator)
+}
+
+fn advice(missing: &[Tool]) -> String {
+    format!(
+        "the tests need {}. On Debian install them with\n\n    sudo apt-get update && sudo apt-get install -y --no-install-recommends {}\n\nand run this again.",
+        joined(missing, |tool| tool.what, ", "),
+        joined(missing, |tool| tool.package, " "),
+    )
+}
+
+/// How to call apt-get here, or `None` when that is not possible or not wanted.
+fn apt_command(install: Install) -> Option<Vec<&'static str>> {
+    if install == Install::Never || on_path("apt-get").is_none() {
+        return None;
+    }
+    if is_root() {
+        return Some(vec!["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+    }
+    let sudo = on_path("sudo").is_some() && run_quietly(Command::new("sudo").args(["-n", "true"])).is_ok();
+    sudo.then(|| vec!["sudo", "-n", "env", "DEBIAN_FRONTEND=noninteractive", "apt-get"])
+}
+
+fn apt_install(apt: &[&str], missing: &[Tool]) -> Outcome<()> {
+    let packages = joined(missing, |tool| tool.package, " ");
+    say(&format!("installing with apt-get: {packages}"));
+    let call = |arguments: &[&str]| {
+        let (program, fixed) = apt.split_first().ok_or("no apt-get")?;
+        run_quietly(Command::new(program).args(fixed).args(arguments))
+    };
+    call(&["update"])?;
+    let mut arguments = vec!["install", "-y", "--no-install-recommends"];
+    arguments.extend(missing.iter().map(|tool| tool.package));
+    call(&arguments)
+}
+
+/// Whether this process is root, who may install but whom PostgreSQL refuses to run as.
+pub(crate) fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// A program on the search path.
+pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
+    #[expect(clippy::disallowed_methods, reason = "the search path is no setting of ours")]
+    let path = std::env::var("PATH").ok()?;
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
+}
+
+/// Debian keeps the server's programs off the search path, one folder for each version: the newest wins.
+fn postgres_folder() -> Option<PathBuf> {
+    let has_server = |folder: &Path| folder.join("initdb").is_file() && folder.join("postgres").is_file();
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let newest = versions
+        .filter_map(|entry| {
+            Some((entry.file_name().to_str()?.parse::<u32>().ok()?, entry.path().join("bin")))
+        })
+        .filter(|(_, folder)| has_server(folder))
+        .max();
+    newest.map(|(_, folder)| folder).or_else(|| {
+        let folder = on_path("initdb")?.parent()?.to_owned();
+        has_server(&folder).then_some(folder)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ABSENT: Tool = Tool { what: "a thing", package: "thing", find: || None };
+    const PRESENT: Tool = Tool { what: "a shell", package: "dash", find: || on_path("sh") };
+
+    #[test]
+    fn what_is_missing_comes_with_the_line_that_installs_it() {
+        let error = require(&[PRESENT, ABSENT], Install::Never).unwrap_err().to_string();
+        assert!(error.contains("the tests need a thing."), "{error}");
+        assert!(error.contains("apt-get install -y --no-install-recommends thing\n"), "{error}");
+    }
+
+    #[test]
+    fn nothing_is_installed_when_all_is_there() {
+        require(&[PRESENT], Install::WhenAllowed).unwrap();
+        assert!(PRESENT.path().is_ok());
+        assert!(ABSENT.path().is_err());
+    }
+}
