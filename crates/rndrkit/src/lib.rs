@@ -1,0 +1,4 @@
+//! The one binary as a library, so that tests can start it inside their own process: command line,
+//! settings, wiring.
+
+pub mod config;
