@@ -105,7 +105,7 @@ pub(crate) fn run(options: &Options) -> Outcome<()> {
 }
 
 fn cargo_test(options: &Options, servers: &Servers, interrupt: &Interrupt) -> Outcome<(bool, Totals)> {
-    let mut command = Command::new(env!("CARGO"));
+    let mut command = Command::new("cargo");
     command.current_dir(root()).args(["test", "--no-fail-fast"]);
     let names_a_package = |argument: &String| argument.starts_with("-p") || argument.starts_with("--package");
     if !options.cargo_arguments.iter().any(names_a_package) {

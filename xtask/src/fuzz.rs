@@ -86,7 +86,7 @@ pub(crate) fn run(budget: Budget, interrupt: &Interrupt) -> Outcome<()> {
 
 fn build(folder: &Path, interrupt: &Interrupt) -> Outcome<PathBuf> {
     let host = host_triple()?;
-    let mut command = Command::new(env!("CARGO"));
+    let mut command = Command::new("cargo");
     command
         .current_dir(root().join("fuzz"))
         .args(["build", "--release", "--quiet"])
