@@ -1,1 +1,49 @@
-//! 
+//! Everything durable: SQL on SQLite or PostgreSQL, one text and one migration set for both.
+//!
+//! One store call is one transaction and keeps one invariant: it writes first (that takes the lock), reads
+//! next, decides last, and numbers its change in the feed at the very end. Deliberately absent: clocks and
+//! randomness (passed in), permission (control), caching (verifier). SQL and rows never leave this crate.
+
+mod accounts;
+mod audit;
+mod audit_chain;
+mod change;
+mod error;
+mod feed;
+mod guard;
+mod idempotency;
+mod key_lists;
+mod keys;
+mod links;
+mod migrations;
+mod open;
+mod page;
+mod plans;
+mod prefixes;
+mod revoke;
+mod schema;
+mod sessions;
+mod sign_in;
+mod sql;
+mod tokens;
+mod usage;
+mod users;
+mod value;
+mod verification;
+
+pub use accounts::{AccountFilter, AccountUpdate, NewAccount};
+pub use audit_chain::ChainReport;
+pub use change::{Change, Committed};
+pub use error::{Cause, Error};
+pub use guard::NodeGuard;
+pub use idempotency::{Idempotency, IdempotencyRecord};
+pub use keys::NewKey;
+pub use links::{LinkRecord, NewLink};
+pub use open::{OpenOptions, Store};
+pub use page::{PageRequest, Slice};
+pub use schema::SchemaStatus;
+pub use sessions::{NewSession, SessionRecord, SessionSeed};
+pub use sign_in::OpenedByLink;
+pub use tokens::{LoadedTokens, NewToken};
+pub use users::NewUser;
+pub use verification::{KeyFacts, LoadedKey};

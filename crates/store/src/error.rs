@@ -1,0 +1,169 @@
+//! What a store call can answer instead of its result, and the one place that reads database errors.
+
+use sea_orm::sqlx::error::{DatabaseError, ErrorKind};
+use sea_orm::{DbErr, RuntimeErr, sqlx};
+
+use crate::idempotency::IdempotencyRecord;
+
+/// Text of a database error, for logs. Keeps the message only: drivers attach the values of the row.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Cause(String);
+
+/// Why a store call did nothing. Except where said, the transaction was rolled back.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No such row, or it belongs to another account.
+    #[error("not found")]
+    NotFound,
+    /// Another account or user has the e-mail address.
+    #[error("the e-mail address is taken")]
+    EmailTaken,
+    /// Another account has the external id.
+    #[error("the external id is taken")]
+    ExternalIdTaken,
+    /// No plan has this id.
+    #[error("there is no such plan")]
+    UnknownPlan,
+    /// A plan that accounts hold cannot disappear.
+    #[error("plan `{plan}` cannot be removed: {accounts} accounts hold it")]
+    PlanInUse {
+        /// The plan.
+        plan: String,
+        /// How many accounts hold it.
+        accounts: u64,
+    },
+    /// The account's plan has no API access.
+    #[error("the account's plan has no API access")]
+    PlanRequired,
+    /// The operator stopped the account.
+    #[error("the account is suspended")]
+    AccountSuspended,
+    /// As many active keys as the plan allows.
+    #[error("the limit of {limit} active keys is reached")]
+    KeyLimitReached {
+        /// The plan's limit.
+        limit: u32,
+    },
+    /// As many live tokens as an installation may have.
+    #[error("the limit of live tokens is reached")]
+    TokenLimitReached,
+    /// The link is unknown, used, expired, replaced, or of another kind.
+    #[error("the link is not valid")]
+    LinkInvalid,
+    /// A create with this idempotency key has already happened.
+    #[error("the create has already happened")]
+    IdempotencyReplay(IdempotencyRecord),
+    /// Another process serves this database.
+    #[error("another process serves this database")]
+    AlreadyServed,
+    /// A newer version has changed the schema so that this one must not touch it.
+    #[error(
+        "the database has schema {found}, which needs a version that knows schema {needs}; this one knows {known}"
+    )]
+    NewerSchema {
+        /// The schema's version.
+        found: i64,
+        /// The oldest schema version that a program must know to run on it.
+        needs: i64,
+        /// What this program knows.
+        known: i64,
+    },
+    /// The backup's destination exists, or this database cannot be copied to a file.
+    #[error("the backup cannot be written: {0}")]
+    Backup(Cause),
+    /// Busy, full, read-only, or gone. When a commit was under way its outcome is unknown.
+    #[error("the database is unavailable: {0}")]
+    Unavailable(Cause),
+    /// A row that no version of this program can have written.
+    #[error("the database holds a row that does not read: {0}")]
+    Corrupt(Cause),
+    /// Anything else that the database said.
+    #[error("the database refused a statement: {0}")]
+    Database(Cause),
+}
+
+impl Error {
+    pub(crate) fn corrupt(what: &str) -> Self {
+        Self::Corrupt(Cause(what.to_owned()))
+    }
+
+    pub(crate) fn backup(what: impl std::fmt::Display) -> Self {
+        Self::Backup(Cause(what.to_string()))
+    }
+
+    pub(crate) fn unavailable(what: impl std::fmt::Display) -> Self {
+        Self::Unavailable(Cause(what.to_string()))
+    }
+}
+
+impl From<DbErr> for Error {
+    fn from(error: DbErr) -> Self {
+        match &error {
+            DbErr::ConnectionAcquire(_) => Self::Unavailable(Cause(error.to_string())),
+            DbErr::Conn(RuntimeErr::SqlxError(inner))
+            | DbErr::Exec(RuntimeErr::SqlxError(inner))
+            | DbErr::Query(RuntimeErr::SqlxError(inner)) => classify(inner),
+            _ => Self::Database(Cause(error.to_string())),
+        }
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        classify(&error)
+    }
+}
+
+fn classify(error: &sqlx::Error) -> Error {
+    match error {
+        sqlx::Error::Database(inner) => classify_answer(inner.as_ref()),
+        // The connection failed before, while or after the database answered.
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::BeginFailed => Error::unavailable(error),
+        _ => Error::Database(Cause(error.to_string())),
+    }
+}
+
+fn classify_answer(error: &dyn DatabaseError) -> Error {
+    let cause = Cause(error.message().to_owned());
+    match error.kind() {
+        // A plan is the only parent that a caller names; every other parent row was locked before.
+        ErrorKind::ForeignKeyViolation => Error::UnknownPlan,
+        ErrorKind::UniqueViolation if violates(error, "accounts", "email") => Error::EmailTaken,
+        ErrorKind::UniqueViolation if violates(error, "users", "email") => Error::EmailTaken,
+        ErrorKind::UniqueViolation if violates(error, "accounts", "external_id") => Error::ExternalIdTaken,
+        _ if is_passing(error) => Error::Unavailable(cause),
+        _ => Error::Database(cause),
+    }
+}
+
+/// PostgreSQL names the index (`accounts_email`), SQLite the column (`accounts.email`).
+fn violates(error: &dyn DatabaseError, table: &str, column: &str) -> bool {
+    match error.constraint() {
+        Some(index) => index == format!("{table}_{column}"),
+        None => error.message().ends_with(&format!(" {table}.{column}")),
+    }
+}
+
+/// Whether the same statement could work later or elsewhere.
+fn is_passing(error: &dyn DatabaseError) -> bool {
+    let code = error.code().unwrap_or_default();
+    if error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some() {
+        // Connection (08), transaction rollback such as deadlock (40), resources (53), lock or time limit
+        // (55, 57), system (58), a stand-by that refuses writes (25006), idle transaction ended (25P03).
+        let class = code.get(..2).unwrap_or_default();
+        return matches!(class, "08" | "40" | "53" | "55" | "57" | "58")
+            || matches!(code.as_ref(), "25006" | "25P03");
+    }
+    // SQLite's primary codes: busy 5, locked 6, out of memory 7, read-only 8, interrupted 9, I/O 10, full 13,
+    // cannot open 14, locking protocol 15. Extended codes carry them in the low byte.
+    let primary = code.parse::<u32>().map_or(0, |code| code & 0xff);
+    matches!(primary, 5..=10 | 13..=15)
+}

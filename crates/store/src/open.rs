@@ -1,0 +1,278 @@
+//! Opening a database: pools, their settings, and migrations. Everything with a time limit.
+
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sea_orm::sqlx::Connection as _;
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sea_orm::sqlx::{ConnectOptions as _, pool::PoolOptions};
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, Statement};
+use sea_orm_migration::MigratorTrait as _;
+
+use crate::error::Error;
+use crate::migrations::Migrator;
+use crate::schema::{self, SchemaStatus};
+use crate::sql::{Pool, StatementCount, TextRow, Transaction};
+use crate::value::text;
+
+/// How long a caller waits for a free connection, connecting included. Longer than a lock is waited for,
+/// shorter than a client's patience.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long SQLite waits for another process's write lock (a backup tool, a person with a shell).
+const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long PostgreSQL waits for a row lock: many times what a change takes.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a transaction of ours may sit idle: a paused process must not hold the feed's row.
+const IDLE_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(1);
+/// The longest statement; pruning and deleting work in batches that stay far below.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a starting process waits for another one's migrations.
+const MIGRATION_LOCK_TIMEOUT: Duration = Duration::from_secs(60);
+/// A connection that rested this long is tried before use: the server may have restarted.
+const RETRY_AFTER_IDLE: Duration = Duration::from_secs(1);
+/// Key of PostgreSQL's advisory lock around migrations.
+const MIGRATION_LOCK: i64 = 0x726e_6472_6b69_7401;
+
+/// How to open a database.
+#[derive(Clone)]
+pub struct OpenOptions {
+    url: String,
+    /// Read connections (SQLite) or all connections (PostgreSQL).
+    connections: u32,
+}
+
+impl OpenOptions {
+    /// Reads in parallel on SQLite beside the one writer: more than a small machine's cores gains nothing.
+    const SQLITE_READERS: u32 = 4;
+    /// Below a hundred, PostgreSQL's default, with room for several nodes.
+    const POSTGRES_CONNECTIONS: u32 = 16;
+
+    /// `sqlite://path` or `postgres://…`.
+    pub fn new(url: impl Into<String>) -> Self {
+        let url = url.into();
+        let connections =
+            if url.starts_with("sqlite:") { Self::SQLITE_READERS } else { Self::POSTGRES_CONNECTIONS };
+        Self { url, connections }
+    }
+
+    /// Another number of read connections (SQLite) or of connections (PostgreSQL).
+    #[must_use]
+    pub fn with_connections(mut self, connections: u32) -> Self {
+        self.connections = connections.max(1);
+        self
+    }
+}
+
+impl std::fmt::Debug for OpenOptions {
+    /// Without the URL: it may hold a password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpenOptions").field("connections", &self.connections).finish_non_exhaustive()
+    }
+}
+
+/// An open database. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    writer: Pool,
+    reader: Pool,
+    statements: StatementCount,
+}
+
+impl Store {
+    /// Opens a database and brings its schema up to date. A database that needs a newer version is left
+    /// as it is.
+    pub async fn open(options: &OpenOptions) -> Result<Self, Error> {
+        let (writer, reader) = if options.url.starts_with("sqlite:") {
+            open_sqlite(options).await?
+        } else {
+            open_postgres(options).await?
+        };
+        let statements = StatementCount::default();
+        Ok(Self {
+            inner: Arc::new(Inner {
+                writer: Pool::new(writer, statements.clone()),
+                reader: Pool::new(reader, statements.clone()),
+                statements,
+            }),
+        })
+    }
+
+    /// What a database says about its schema, read without changing anything and without a server.
+    pub async fn schema_status(url: &str) -> Result<SchemaStatus, Error> {
+        let connection = if url.starts_with("sqlite:") {
+            let options = SqliteConnectOptions::from_str(url)?;
+            if !options.get_filename().exists() {
+                return Ok(SchemaStatus::Empty);
+            }
+            sqlite_readers(options, 1).await?
+        } else {
+            single_postgres(url, LOCK_TIMEOUT).await?
+        };
+        let status = schema::read(&connection).await;
+        connection.close().await?;
+        status
+    }
+
+    /// Statements sent to the database since it was opened.
+    #[must_use]
+    pub fn statements_total(&self) -> u64 {
+        self.inner.statements.total()
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<(), Error> {
+        let _: TextRow = self.reader().one("SELECT 'pong' AS value", []).await?;
+        Ok(())
+    }
+
+    /// Closes every connection after its current statement. Later calls are answered `Unavailable`.
+    pub async fn close(&self) -> Result<(), Error> {
+        // Readers first: the last connection of SQLite folds the log into the file, and readers may not.
+        self.inner.reader.connection().clone().close().await?;
+        self.inner.writer.connection().clone().close().await?;
+        Ok(())
+    }
+
+    /// Copies a SQLite database, while it is in use, to a file that does not exist yet.
+    pub async fn backup_to(&self, path: &Path) -> Result<(), Error> {
+        if self.backend() != DbBackend::Sqlite {
+            return Err(Error::backup("PostgreSQL is backed up with pg_dump"));
+        }
+        // SQLite accepts an empty file, and so the copy is private from its first byte.
+        let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+        let file = file.map_err(|error| Error::backup(format_args!("{}: {error}", path.display())))?;
+        let destination = path.to_str().ok_or_else(|| Error::backup("the path is not UTF-8"));
+        let copied = match destination {
+            Ok(destination) => self.reader().execute("VACUUM INTO $1", [text(destination)]).await,
+            Err(error) => Err(error),
+        };
+        let durable = copied.and_then(|_| file.sync_all().map_err(Error::backup));
+        if durable.is_err() {
+            let _ = std::fs::remove_file(path);
+        }
+        durable
+    }
+
+    pub(crate) fn reader(&self) -> &Pool {
+        &self.inner.reader
+    }
+
+    pub(crate) async fn begin(&self) -> Result<Transaction, Error> {
+        self.inner.writer.begin().await
+    }
+
+    pub(crate) fn writer(&self) -> &Pool {
+        &self.inner.writer
+    }
+
+    fn backend(&self) -> DbBackend {
+        self.inner.writer.connection().get_database_backend()
+    }
+}
+
+fn pool_options<D: sea_orm::sqlx::Database>(connections: u32) -> PoolOptions<D> {
+    PoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT)
+}
+
+async fn open_sqlite(options: &OpenOptions) -> Result<(DatabaseConnection, DatabaseConnection), Error> {
+    let file = SqliteConnectOptions::from_str(&options.url)?
+        .foreign_keys(true)
+        .busy_timeout(BUSY_TIMEOUT)
+        .disable_statement_logging();
+    let for_writer = file
+        .clone()
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full);
+    // One writer: SQLite has one write lock anyway, and waiting in the pool is fair where retrying is not.
+    let pool: SqlitePoolOptions = pool_options(1);
+    let writer = pool.idle_timeout(None).max_lifetime(None).connect_with(for_writer).await?;
+    let writer = DatabaseConnection::from(writer);
+    if schema::read(&writer).await?.needs_migration()? {
+        Migrator::up(&writer, None).await?;
+    }
+    // Only now: a read-only connection cannot make the file.
+    let readers = sqlite_readers(file, options.connections).await?;
+    Ok((writer, readers))
+}
+
+async fn sqlite_readers(
+    options: SqliteConnectOptions,
+    connections: u32,
+) -> Result<DatabaseConnection, Error> {
+    let pool: SqlitePoolOptions = pool_options(connections);
+    let pool = pool.idle_timeout(None).max_lifetime(None);
+    let options = options.busy_timeout(BUSY_TIMEOUT).disable_statement_logging().read_only(true);
+    Ok(pool.connect_with(options).await?.into())
+}
+
+async fn open_postgres(options: &OpenOptions) -> Result<(DatabaseConnection, DatabaseConnection), Error> {
+    migrate_postgres(&options.url).await?;
+    let pool: PgPoolOptions = pool_options(options.connections);
+    let pool = pool.test_before_acquire(false).before_acquire(|connection, state| {
+        Box::pin(async move {
+            if state.idle_for >= RETRY_AFTER_IDLE {
+                connection.ping().await?;
+            }
+            Ok(true)
+        })
+    });
+    let pool: DatabaseConnection =
+        pool.connect_with(postgres_options(&options.url, LOCK_TIMEOUT)?).await?.into();
+    Ok((pool.clone(), pool))
+}
+
+/// Session settings are sent with the connection's start, where they win over the role's and database's.
+fn postgres_options(url: &str, lock_timeout: Duration) -> Result<PgConnectOptions, Error> {
+    let ms = |duration: Duration| duration.as_millis().to_string();
+    let options = PgConnectOptions::from_str(url)?
+        .application_name("rndrkit")
+        .options([
+            ("default_transaction_isolation", "read committed".to_owned().replace(' ', "\\ ")),
+            ("synchronous_commit", "on".to_owned()),
+            ("lock_timeout", ms(lock_timeout)),
+            ("idle_in_transaction_session_timeout", ms(IDLE_TRANSACTION_TIMEOUT)),
+            ("statement_timeout", ms(STATEMENT_TIMEOUT.max(lock_timeout))),
+        ])
+        .disable_statement_logging();
+    Ok(options)
+}
+
+/// One connection that nobody else uses and that is not replaced behind our back while it is healthy.
+pub(crate) async fn single_postgres(url: &str, lock_timeout: Duration) -> Result<DatabaseConnection, Error> {
+    let pool: PgPoolOptions = pool_options(1);
+    let pool = pool.idle_timeout(None).max_lifetime(None);
+    Ok(pool.connect_with(postgres_options(url, lock_timeout)?).await?.into())
+}
+
+/// Several processes may start at once, and the migrator has no lock of its own: two of four failed.
+async fn migrate_postgres(url: &str) -> Result<(), Error> {
+    let connection = single_postgres(url, MIGRATION_LOCK_TIMEOUT).await?;
+    let result = migrate_locked(&connection).await;
+    // Closing the session lets go of the lock, also after a failure.
+    connection.close().await?;
+    result
+}
+
+async fn migrate_locked(connection: &DatabaseConnection) -> Result<(), Error> {
+    if !schema::read(connection).await?.needs_migration()? {
+        return Ok(());
+    }
+    let lock = "SELECT pg_advisory_lock($1)";
+    let lock = Statement::from_sql_and_values(DbBackend::Postgres, lock, [MIGRATION_LOCK.into()]);
+    connection.execute_raw(lock).await?;
+    // Another process may have migrated while this one waited.
+    if schema::read(connection).await?.needs_migration()? {
+        Migrator::up(connection, None).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,55 @@
+//! Pages of lists: newest first, continued after the last item of the page before.
+
+use rndrkit_domain::time::Timestamp;
+use sea_orm::Value;
+
+use crate::value::{optional_text, optional_time};
+
+/// The most items of one page, whatever the caller asks for.
+const MAX_PAGE_ITEMS: u32 = 1_000;
+
+/// Which page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageRequest {
+    /// Items wanted; at most 1,000 are given.
+    pub limit: u32,
+    /// Time and id of the last item of the page before.
+    pub after: Option<(Timestamp, String)>,
+}
+
+impl PageRequest {
+    /// One more than wanted, to see whether there are more.
+    pub(crate) fn probe(&self) -> Value {
+        probe(self.limit)
+    }
+
+    /// The position as two parameters, NULL at the start.
+    pub(crate) fn position(&self) -> [Value; 2] {
+        let after = self.after.as_ref();
+        [optional_time(after.map(|(at, _)| *at)), optional_text(after.map(|(_, id)| id))]
+    }
+}
+
+/// One more than `limit`, as a parameter.
+pub(crate) fn probe(limit: u32) -> Value {
+    Value::BigInt(Some(i64::from(limit.min(MAX_PAGE_ITEMS)) + 1))
+}
+
+/// One page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slice<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// Whether there are more after them.
+    pub has_more: bool,
+}
+
+impl<T> Slice<T> {
+    /// Cuts rows that were read with [`probe`] to the page.
+    pub(crate) fn cut(mut items: Vec<T>, limit: u32) -> Self {
+        let wanted = usize::try_from(limit.min(MAX_PAGE_ITEMS)).unwrap_or(usize::MAX);
+        let has_more = items.len() > wanted;
+        items.truncate(wanted);
+        Self { items, has_more }
+    }
+}

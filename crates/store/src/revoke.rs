@@ -1,0 +1,74 @@
+//! Revoking a key.
+
+use rndrkit_domain::audit::NewEvent;
+use rndrkit_domain::id::{AccountId, KeyId};
+use rndrkit_domain::key::{ApiKey, RevokedReason};
+use rndrkit_domain::key_text::Digest;
+use sea_orm::FromQueryResult;
+
+use crate::audit;
+use crate::change::{Change, Committed};
+use crate::error::Error;
+use crate::keys::{self, KeyRow, key_columns};
+use crate::open::Store;
+use crate::sql::{TextRow, Transaction};
+use crate::value::{optional_text, read_digest, read_id, text, time};
+
+#[derive(FromQueryResult)]
+struct DigestRow {
+    digest: Vec<u8>,
+}
+
+impl Store {
+    /// Revokes a key. Repeating it changes nothing and answers with the first time and reason. With
+    /// `only_account`, a key of another account is not found.
+    pub async fn revoke_key(
+        &self,
+        id: KeyId,
+        reason: RevokedReason,
+        only_account: Option<AccountId>,
+        change: Change,
+        event: NewEvent,
+    ) -> Result<Committed<ApiKey>, Error> {
+        let tx = self.begin().await?;
+        // A key never changes its account, so finding and locking it in one statement is safe.
+        let owner: Option<TextRow> = tx
+            .optional(
+                "UPDATE accounts SET rev = rev + 1
+                 WHERE id = (SELECT account_id FROM api_keys
+                             WHERE id = $1 AND ($2 IS NULL OR account_id = $2))
+                 RETURNING id AS value",
+                [text(id), optional_text(only_account)],
+            )
+            .await?;
+        let account_id: AccountId = read_id(&owner.ok_or(Error::NotFound)?.value)?;
+        let before = read_key(&tx, id).await?;
+        if before.revoked_at.is_some() {
+            let number = before.state_number;
+            tx.rollback().await?;
+            return Ok(Committed::unchanged(before.into_key()?, number));
+        }
+        tx.execute(
+            "UPDATE api_keys SET revoked_at = $2, revoked_reason = $3 WHERE id = $1",
+            [text(id), time(change.at), text(reason.as_str())],
+        )
+        .await?;
+        let digests = digests_of(&tx, id).await?;
+        audit::append(&tx, &change, &[event]).await?;
+        let number = keys::publish(&tx, account_id, id, digests, &change).await?;
+        tx.commit().await?;
+        let key = ApiKey { revoked: Some((change.at, reason)), ..before.into_key()? };
+        Ok(Committed::done(key, number))
+    }
+}
+
+async fn read_key(tx: &Transaction, id: KeyId) -> Result<KeyRow, Error> {
+    tx.one(concat!("SELECT ", key_columns!(), " FROM api_keys AS k WHERE k.id = $1"), [text(id)]).await
+}
+
+async fn digests_of(tx: &Transaction, id: KeyId) -> Result<Vec<Digest>, Error> {
+    let rows: Vec<DigestRow> = tx
+        .all("SELECT digest FROM key_secrets WHERE key_id = $1 ORDER BY created_at, digest", [text(id)])
+        .await?;
+    rows.iter().map(|row| read_digest(&row.digest)).collect()
+}

@@ -1,0 +1,203 @@
+//! Sessions of the dashboard. They decide about no API request, so they have no feed number.
+
+use std::net::IpAddr;
+
+use rndrkit_domain::account::{Account, User};
+use rndrkit_domain::audit::NewEvent;
+use rndrkit_domain::id::{AccountId, UserId};
+use rndrkit_domain::key_text::Digest;
+use rndrkit_domain::text::Email;
+use rndrkit_domain::time::Timestamp;
+use sea_orm::FromQueryResult;
+
+use crate::accounts::{self, AccountRow, account_columns};
+use crate::audit;
+use crate::change::Change;
+use crate::error::Error;
+use crate::open::Store;
+use crate::sql::Transaction;
+use crate::value::{count, digest, optional_text, optional_time, read, read_id, read_time, text, time};
+
+/// What is known of a session before it is known whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionSeed {
+    /// Digest of the cookie's value.
+    pub digest: Digest,
+    /// When it ends unless it is used.
+    pub expires_at: Timestamp,
+    /// The client's address.
+    pub ip: Option<IpAddr>,
+    /// The client's own description of itself.
+    pub user_agent: Option<String>,
+}
+
+/// A session about to begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewSession {
+    /// Cookie, end and client.
+    pub seed: SessionSeed,
+    /// Whose dashboard it opens.
+    pub account_id: AccountId,
+    /// Who signed in; none when an operator's link opened it.
+    pub user_id: Option<UserId>,
+}
+
+/// A running session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionRecord {
+    /// Whose dashboard it opens.
+    pub account: Account,
+    /// Who signed in; none when an operator's link opened it.
+    pub user: Option<User>,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// When it was last used, roughly.
+    pub last_seen_at: Timestamp,
+    /// When it ends unless it is used.
+    pub expires_at: Timestamp,
+}
+
+#[derive(FromQueryResult)]
+struct SessionRow {
+    began_at: i64,
+    last_seen_at: i64,
+    expires_at: i64,
+    user_id: Option<String>,
+    user_email: Option<String>,
+    user_created_at: Option<i64>,
+}
+
+#[derive(FromQueryResult)]
+struct SessionWithAccount {
+    #[sea_orm(nested)]
+    session: SessionRow,
+    #[sea_orm(nested)]
+    account: AccountRow,
+}
+
+impl SessionWithAccount {
+    fn into_record(self) -> Result<SessionRecord, Error> {
+        let account = self.account.into_account()?;
+        let session = self.session;
+        let user = match (session.user_id, session.user_email, session.user_created_at) {
+            (Some(id), Some(email), Some(created_at)) => Some(User {
+                id: read_id(&id)?,
+                account_id: account.id,
+                email: read(Email::parse(&email), "a user's address")?,
+                created_at: read_time(created_at),
+            }),
+            _ => None,
+        };
+        Ok(SessionRecord {
+            account,
+            user,
+            created_at: read_time(session.began_at),
+            last_seen_at: read_time(session.last_seen_at),
+            expires_at: read_time(session.expires_at),
+        })
+    }
+}
+
+/// Writes a session. The account's lock is held.
+pub(crate) async fn insert(tx: &Transaction, new: &NewSession, change: &Change) -> Result<(), Error> {
+    tx.execute(
+        "INSERT INTO sessions (digest, account_id, user_id, created_at, last_seen_at, expires_at, user_agent,
+             ip)
+         VALUES ($1, $2, $3, $4, $4, $5, $6, $7)",
+        [
+            digest(&new.seed.digest),
+            text(new.account_id),
+            optional_text(new.user_id),
+            time(change.at),
+            time(new.seed.expires_at),
+            optional_text(new.seed.user_agent.as_ref()),
+            optional_text(new.seed.ip),
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+impl Store {
+    /// Begins a session.
+    pub async fn insert_session(
+        &self,
+        new: NewSession,
+        change: Change,
+        event: NewEvent,
+    ) -> Result<(), Error> {
+        let tx = self.begin().await?;
+        accounts::lock(&tx, new.account_id).await?;
+        insert(&tx, &new, &change).await?;
+        audit::append(&tx, &change, &[event]).await?;
+        tx.commit().await
+    }
+
+    /// A session that has not ended at `now`.
+    pub async fn find_session(
+        &self,
+        session: Digest,
+        now: Timestamp,
+    ) -> Result<Option<SessionRecord>, Error> {
+        let row: Option<SessionWithAccount> = self
+            .reader()
+            .optional(
+                concat!(
+                    "SELECT s.created_at AS began_at, s.last_seen_at, s.expires_at,
+                            u.id AS user_id, u.email AS user_email, u.created_at AS user_created_at, ",
+                    account_columns!(),
+                    " FROM sessions AS s
+                      JOIN accounts ON accounts.id = s.account_id AND accounts.deleted_at IS NULL
+                      LEFT JOIN users AS u ON u.id = s.user_id
+                      WHERE s.digest = $2 AND s.expires_at > $1"
+                ),
+                [time(now), digest(&session)],
+            )
+            .await?;
+        row.map(SessionWithAccount::into_record).transpose()
+    }
+
+    /// Notes that a session was used, and moves its end if one is given. Never backwards.
+    pub async fn touch_session(
+        &self,
+        session: Digest,
+        at: Timestamp,
+        expires_at: Option<Timestamp>,
+    ) -> Result<(), Error> {
+        self.writer()
+            .execute(
+                "UPDATE sessions SET last_seen_at = $2, expires_at = COALESCE($3, expires_at)
+                 WHERE digest = $1 AND last_seen_at < $2",
+                [digest(&session), time(at), optional_time(expires_at)],
+            )
+            .await?;
+        Ok(())
+    }
+
+    /// Ends a session. The event is written only if there was one; whether there was.
+    pub async fn delete_session(
+        &self,
+        session: Digest,
+        change: Change,
+        event: Option<NewEvent>,
+    ) -> Result<bool, Error> {
+        let tx = self.begin().await?;
+        let ended = tx.execute("DELETE FROM sessions WHERE digest = $1", [digest(&session)]).await? > 0;
+        if let (true, Some(event)) = (ended, event) {
+            audit::append(&tx, &change, &[event]).await?;
+        }
+        tx.commit().await?;
+        Ok(ended)
+    }
+
+    /// Drops sessions that have ended at `now`, at most `batch`; how many went.
+    pub async fn prune_sessions(&self, now: Timestamp, batch: u32) -> Result<u64, Error> {
+        self.writer()
+            .execute(
+                "DELETE FROM sessions WHERE digest IN
+                     (SELECT digest FROM sessions WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
+                [time(now), count(u64::from(batch))],
+            )
+            .await
+    }
+}

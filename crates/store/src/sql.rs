@@ -1,0 +1,139 @@
+//! How statements are run: one text for both databases, `$1` parameters, counted, errors classified.
+//!
+//! Statements are constants except where a list of rows makes their length, so no input becomes SQL.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, FromQueryResult, SqliteTransactionMode,
+    Statement, TransactionOptions, TransactionTrait, Value,
+};
+
+use crate::error::Error;
+
+/// Statements sent to the database since the store was opened, `BEGIN` and `COMMIT` included.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct StatementCount(Arc<AtomicU64>);
+
+impl StatementCount {
+    fn add_one(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn total(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Something that runs statements: a pool or a transaction.
+#[derive(Debug, Clone)]
+pub(crate) struct Sql<C> {
+    connection: C,
+    statements: StatementCount,
+}
+
+/// A pool.
+pub(crate) type Pool = Sql<DatabaseConnection>;
+/// An open transaction; dropping it without a commit rolls back.
+pub(crate) type Transaction = Sql<DatabaseTransaction>;
+
+impl<C: ConnectionTrait> Sql<C> {
+    fn statement(&self, sql: Cow<'static, str>, values: impl IntoIterator<Item = Value>) -> Statement {
+        self.statements.add_one();
+        Statement::from_sql_and_values(self.connection.get_database_backend(), sql, values)
+    }
+
+    /// Runs a statement; how many rows it touched.
+    pub(crate) async fn execute(
+        &self,
+        sql: &'static str,
+        values: impl IntoIterator<Item = Value>,
+    ) -> Result<u64, Error> {
+        let statement = self.statement(Cow::Borrowed(sql), values);
+        Ok(self.connection.execute_raw(statement).await?.rows_affected())
+    }
+
+    /// Runs a statement whose text was built from constants.
+    pub(crate) async fn execute_built(&self, sql: String, values: Vec<Value>) -> Result<u64, Error> {
+        let statement = self.statement(Cow::Owned(sql), values);
+        Ok(self.connection.execute_raw(statement).await?.rows_affected())
+    }
+
+    /// The first row, if there is one.
+    pub(crate) async fn optional<R: FromQueryResult>(
+        &self,
+        sql: &'static str,
+        values: impl IntoIterator<Item = Value>,
+    ) -> Result<Option<R>, Error> {
+        let statement = self.statement(Cow::Borrowed(sql), values);
+        let row = self.connection.query_one_raw(statement).await?;
+        Ok(row.map(|row| R::from_query_result(&row, "")).transpose()?)
+    }
+
+    /// The only row of a statement that always has one.
+    pub(crate) async fn one<R: FromQueryResult>(
+        &self,
+        sql: &'static str,
+        values: impl IntoIterator<Item = Value>,
+    ) -> Result<R, Error> {
+        self.optional(sql, values).await?.ok_or_else(|| Error::corrupt("a row that always exists is missing"))
+    }
+
+    /// All rows; the statement carries its own bound.
+    pub(crate) async fn all<R: FromQueryResult>(
+        &self,
+        sql: &'static str,
+        values: impl IntoIterator<Item = Value>,
+    ) -> Result<Vec<R>, Error> {
+        let statement = self.statement(Cow::Borrowed(sql), values);
+        let rows = self.connection.query_all_raw(statement).await?;
+        rows.iter().map(|row| R::from_query_result(row, "").map_err(Error::from)).collect()
+    }
+}
+
+impl Pool {
+    pub(crate) fn new(connection: DatabaseConnection, statements: StatementCount) -> Self {
+        Self { connection, statements }
+    }
+
+    pub(crate) fn connection(&self) -> &DatabaseConnection {
+        &self.connection
+    }
+
+    /// Begins a transaction that may write. SQLite takes its write lock here; PostgreSQL locks row by row.
+    pub(crate) async fn begin(&self) -> Result<Transaction, Error> {
+        self.statements.add_one();
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        let connection = self.connection.begin_with_options(options).await?;
+        Ok(Sql { connection, statements: self.statements.clone() })
+    }
+}
+
+impl Transaction {
+    pub(crate) async fn commit(self) -> Result<(), Error> {
+        self.statements.add_one();
+        Ok(self.connection.commit().await?)
+    }
+
+    pub(crate) async fn rollback(self) -> Result<(), Error> {
+        self.statements.add_one();
+        Ok(self.connection.rollback().await?)
+    }
+}
+
+/// A single number, for counts and positions.
+#[derive(Debug, FromQueryResult)]
+pub(crate) struct NumberRow {
+    pub(crate) value: i64,
+}
+
+/// A single text, for ids.
+#[derive(Debug, FromQueryResult)]
+pub(crate) struct TextRow {
+    pub(crate) value: String,
+}

@@ -1,0 +1,195 @@
+//! Counted use and last use. Added up by the caller, written in bulk, never read by a decision.
+
+use std::collections::BTreeMap;
+
+use rndrkit_domain::id::AccountId;
+use rndrkit_domain::key_text::Digest;
+use rndrkit_domain::time::Timestamp;
+use rndrkit_domain::usage::{DailyUsage, LastUse, UsageCounts, UsageDelta, UsagePeriod};
+use sea_orm::{FromQueryResult, Value};
+
+use crate::error::Error;
+use crate::open::Store;
+use crate::sql::Transaction;
+use crate::value::{count, digest, read_count, read_id, read_time, text, time};
+
+/// Rows of one statement: with seven parameters each well below SQLite's limit of 32,766.
+const ROWS_PER_STATEMENT: usize = 500;
+/// The most rows that a report gives: 90 days of a hundred keys.
+const MAX_REPORT_ROWS: i64 = 10_000;
+
+/// Key, period and start of a row; rows are written in this order, so that writers never wait in a circle.
+type UsageKey = (String, &'static str, i64);
+
+#[derive(FromQueryResult)]
+struct DayRow {
+    key_id: String,
+    starts_at: i64,
+    allowed: i64,
+    limited: i64,
+    refused: i64,
+}
+
+impl DayRow {
+    fn into_usage(self) -> Result<DailyUsage, Error> {
+        Ok(DailyUsage {
+            key_id: read_id(&self.key_id)?,
+            day: read_time(self.starts_at),
+            counts: UsageCounts {
+                allowed: read_count(self.allowed)?,
+                limited: read_count(self.limited)?,
+                refused: read_count(self.refused)?,
+            },
+        })
+    }
+}
+
+impl Store {
+    /// Adds counts to their minute, hour and day, and moves last uses forwards.
+    pub async fn record_usage(&self, deltas: &[UsageDelta], last_uses: &[LastUse]) -> Result<(), Error> {
+        if deltas.is_empty() && last_uses.is_empty() {
+            return Ok(());
+        }
+        let counts: Vec<_> = summed(deltas).into_iter().collect();
+        let last_uses: Vec<_> = newest(last_uses).into_iter().collect();
+        let tx = self.begin().await?;
+        for rows in counts.chunks(ROWS_PER_STATEMENT) {
+            add_counts(&tx, rows).await?;
+        }
+        for rows in last_uses.chunks(ROWS_PER_STATEMENT) {
+            move_last_uses(&tx, rows).await?;
+        }
+        tx.commit().await
+    }
+
+    /// What an account's keys did on the UTC days that begin from `from` until before `to`.
+    pub async fn daily_usage(
+        &self,
+        account_id: AccountId,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<DailyUsage>, Error> {
+        let rows: Vec<DayRow> = self
+            .reader()
+            .all(
+                "SELECT key_id, starts_at, allowed, limited, refused FROM usage
+                 WHERE account_id = $1 AND period = 'day' AND starts_at >= $2 AND starts_at < $3
+                 ORDER BY starts_at, key_id LIMIT $4",
+                [text(account_id), time(from), time(to), MAX_REPORT_ROWS.into()],
+            )
+            .await?;
+        rows.into_iter().map(DayRow::into_usage).collect()
+    }
+
+    /// Drops counts that began before each period's moment, at most `batch` of each; how many went.
+    pub async fn prune_usage(
+        &self,
+        minutes_before: Timestamp,
+        hours_before: Timestamp,
+        days_before: Timestamp,
+        batch: u32,
+    ) -> Result<u64, Error> {
+        let periods = [
+            (UsagePeriod::Minute, minutes_before),
+            (UsagePeriod::Hour, hours_before),
+            (UsagePeriod::Day, days_before),
+        ];
+        let mut dropped = 0;
+        for (period, before) in periods {
+            dropped += self
+                .writer()
+                .execute(
+                    "DELETE FROM usage WHERE (key_id, period, starts_at) IN
+                         (SELECT key_id, period, starts_at FROM usage
+                          WHERE period = $1 AND starts_at < $2 ORDER BY starts_at LIMIT $3)",
+                    [text(period.as_str()), time(before), count(u64::from(batch))],
+                )
+                .await?;
+        }
+        Ok(dropped)
+    }
+}
+
+/// One row per key, period and start.
+fn summed(deltas: &[UsageDelta]) -> BTreeMap<UsageKey, (AccountId, UsageCounts)> {
+    let mut rows = BTreeMap::new();
+    for delta in deltas {
+        for period in UsagePeriod::ALL {
+            let start = delta.minute.floor_to(period.length()).unix_ms();
+            let key = (delta.key_id.to_string(), period.as_str(), start);
+            let (_, sum) = rows.entry(key).or_insert((delta.account_id, UsageCounts::default()));
+            sum.allowed = sum.allowed.saturating_add(delta.counts.allowed);
+            sum.limited = sum.limited.saturating_add(delta.counts.limited);
+            sum.refused = sum.refused.saturating_add(delta.counts.refused);
+        }
+    }
+    rows
+}
+
+/// One row per secret.
+fn newest(last_uses: &[LastUse]) -> BTreeMap<Digest, &LastUse> {
+    let mut rows: BTreeMap<Digest, &LastUse> = BTreeMap::new();
+    for last_use in last_uses {
+        let newest = rows.entry(last_use.digest).or_insert(last_use);
+        if newest.at < last_use.at {
+            *newest = last_use;
+        }
+    }
+    rows
+}
+
+async fn add_counts(tx: &Transaction, rows: &[(UsageKey, (AccountId, UsageCounts))]) -> Result<(), Error> {
+    let sql = format!(
+        "INSERT INTO usage (key_id, period, starts_at, account_id, allowed, limited, refused) VALUES {}
+         ON CONFLICT (key_id, period, starts_at) DO UPDATE SET allowed = usage.allowed + excluded.allowed,
+             limited = usage.limited + excluded.limited, refused = usage.refused + excluded.refused",
+        placeholders(rows.len(), 7)
+    );
+    let values = rows.iter().flat_map(|((key_id, period, start), (account_id, counts))| {
+        [
+            text(key_id),
+            text(period),
+            (*start).into(),
+            text(account_id),
+            count(counts.allowed),
+            count(counts.limited),
+            count(counts.refused),
+        ]
+    });
+    tx.execute_built(sql, values.collect()).await?;
+    Ok(())
+}
+
+async fn move_last_uses(tx: &Transaction, rows: &[(Digest, &LastUse)]) -> Result<(), Error> {
+    let sql = format!(
+        "INSERT INTO key_usage (digest, key_id, last_used_at) VALUES {}
+         ON CONFLICT (digest) DO UPDATE SET last_used_at = excluded.last_used_at
+         WHERE key_usage.last_used_at < excluded.last_used_at",
+        placeholders(rows.len(), 3)
+    );
+    let values: Vec<Value> = rows
+        .iter()
+        .flat_map(|(secret, last_use)| [digest(secret), text(last_use.key_id), time(last_use.at)])
+        .collect();
+    tx.execute_built(sql, values).await?;
+    Ok(())
+}
+
+/// `($1, $2), ($3, $4)` for two rows of two columns.
+fn placeholders(rows: usize, columns: usize) -> String {
+    let row = |row: usize| {
+        let cells: Vec<String> = (1..=columns).map(|column| format!("${}", row * columns + column)).collect();
+        format!("({})", cells.join(", "))
+    };
+    (0..rows).map(row).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::placeholders;
+
+    #[test]
+    fn parameters_are_numbered_through_all_rows() {
+        assert_eq!(placeholders(2, 2), "($1, $2), ($3, $4)");
+    }
+}
