@@ -1,0 +1,45 @@
+//! API keys, and the decision on one request.
+
+use reqwest::Method;
+use rndrkit_api::key::{CreateKey, CreatedKey, Key, Receipt};
+use rndrkit_api::page::Page;
+use rndrkit_api::verify::{VerifyAnswer, VerifyRequest};
+
+use crate::error::Error;
+use crate::transport::Call;
+use crate::{Client, PageQuery};
+
+impl Client {
+    /// `POST /v1/accounts/{id}/keys`. The answer shows the secret, this once.
+    pub async fn create_key(
+        &self,
+        account: &str,
+        key: &CreateKey,
+        idempotency_key: Option<&str>,
+    ) -> Result<CreatedKey, Error> {
+        let path = ["v1", "accounts", account, "keys"];
+        self.transport.send_json(Call { idempotency_key, ..Call::new(Method::POST, &path) }, key).await
+    }
+
+    /// `GET /v1/accounts/{id}/keys`.
+    pub async fn list_keys(&self, account: &str, page: PageQuery<'_>) -> Result<Page<Key>, Error> {
+        let path = ["v1", "accounts", account, "keys"];
+        self.transport.send(Call { query: page.pairs(), ..Call::new(Method::GET, &path) }).await
+    }
+
+    /// `GET /v1/keys/{id}`.
+    pub async fn key(&self, id: &str) -> Result<Key, Error> {
+        self.transport.send(Call::new(Method::GET, &["v1", "keys", id])).await
+    }
+
+    /// `DELETE /v1/keys/{id}`: when it answers, the key is refused everywhere. May be repeated.
+    pub async fn delete_key(&self, id: &str) -> Result<Receipt, Error> {
+        self.transport.send(Call::new(Method::DELETE, &["v1", "keys", id])).await
+    }
+
+    /// `POST /v1/keys/verify`: whose secret is this, may it, and is there budget left. A refusal of the key is
+    /// an answer with `valid: false`; an error means that the question was not answered: do not let it pass.
+    pub async fn verify(&self, question: &VerifyRequest) -> Result<VerifyAnswer, Error> {
+        self.transport.send_json(Call::new(Method::POST, &["v1", "keys", "verify"]), question).await
+    }
+}
