@@ -5,5 +5,6 @@
 
 #[cfg(feature = "browser")]
 pub mod browser;
+pub mod database;
 pub mod scripted;
 pub mod visible;
