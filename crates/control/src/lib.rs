@@ -1,1 +1,144 @@
-//! 
+//! Control plane: one function per operation. Each checks permission, makes its change and audit event in
+//! one store call, and answers only when every verifier follows the change.
+//!
+//! Deliberately absent: HTTP (handlers convert), SQL (the store's), and the decision on requests (the
+//! verifier's). [`Control`] is cheap to clone.
+
+mod accounts;
+mod audit;
+mod confirm;
+mod cursor;
+mod error;
+mod event;
+mod idempotency;
+mod keys;
+mod links;
+mod password;
+mod plans;
+mod principal;
+mod sessions;
+mod settings;
+mod sign_in;
+mod throttle;
+mod tokens;
+mod usage;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use rndrkit_domain::random::{self, Entropy};
+use rndrkit_domain::time::{Clock, Timestamp};
+use rndrkit_store::{Change, Store};
+
+pub use accounts::{AccountPatch, AccountView, NewAccountInput};
+pub use confirm::{BoxFuture, Confirm, ConfirmError, Confirmation};
+pub use cursor::{Cursor, PageQuery, Slice};
+pub use error::{Error, InvalidField};
+pub use idempotency::IdempotencyRequest;
+pub use keys::{KeyOverview, Receipt};
+pub use links::{LinkView, NewLink};
+pub use principal::{Context, Principal};
+pub use sessions::{OpenedSession, SessionView};
+pub use settings::{Billing, ControlSettings, SignUpPolicy};
+pub use sign_in::SignUpInput;
+
+/// A thing just made, with the secret that its answer shows once.
+#[derive(Debug)]
+pub struct Created<T> {
+    /// The thing.
+    pub value: T,
+    /// Its secret; none when an `Idempotency-Key` repeats a call whose answer was already given.
+    pub secret: Option<rndrkit_domain::key_text::Secret>,
+}
+
+/// The control plane of one installation.
+#[derive(Clone)]
+pub struct Control {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    settings: ControlSettings,
+    store: Store,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    confirm: Arc<dyn Confirm>,
+    hasher: password::Hasher,
+    throttle: throttle::Throttle,
+    running_creates: idempotency::Running,
+}
+
+impl std::fmt::Debug for Control {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Control").finish_non_exhaustive()
+    }
+}
+
+impl Control {
+    /// Puts the parts together. Must be called inside a tokio runtime; reads nothing yet.
+    pub fn new(
+        settings: ControlSettings,
+        store: Store,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        confirm: Arc<dyn Confirm>,
+    ) -> Result<Self, Error> {
+        let hasher = password::Hasher::new(&*entropy)?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                settings,
+                store,
+                clock,
+                entropy,
+                confirm,
+                hasher,
+                throttle: throttle::Throttle::default(),
+                running_creates: idempotency::Running::default(),
+            }),
+        })
+    }
+
+    /// The settings it was made with.
+    #[must_use]
+    pub fn settings(&self) -> &ControlSettings {
+        &self.inner.settings
+    }
+
+    /// The wall clock, so that all answers of a request agree on what has expired.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.inner.clock.now()
+    }
+
+    fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    fn entropy(&self) -> &dyn Entropy {
+        &*self.inner.entropy
+    }
+
+    /// Time and randomness of one write.
+    fn change(&self, at: Timestamp) -> Change {
+        let tag = i64::from_le_bytes(random::bytes::<8>(self.entropy()));
+        Change { at, tag, salt: random::bytes::<16>(self.entropy()) }
+    }
+
+    /// Runs a change to its end even when whoever asked goes away: once it is committed, the verifiers
+    /// must follow, or a revoked key would live on in a cache.
+    async fn to_the_end<T, F>(&self, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        match tokio::spawn(work).await {
+            Ok(result) => result,
+            Err(cause) => Err(Error::internal(cause)),
+        }
+    }
+
+    /// Waits until every verifier follows the feed up to `number`.
+    async fn confirm(&self, number: rndrkit_domain::feed::FeedNumber) -> Result<Confirmation, Error> {
+        Ok(self.inner.confirm.confirm(number).await?)
+    }
+}
