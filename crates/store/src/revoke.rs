@@ -54,6 +54,8 @@ impl Store {
         )
         .await?;
         let digests = digests_of(&tx, id).await?;
+        // Whoever asked may not know whose key it is; the account's own trail must show it all the same.
+        let event = NewEvent { account_id: Some(account_id), ..event };
         audit::append(&tx, &change, &[event]).await?;
         let number = keys::publish(&tx, account_id, id, digests, &change).await?;
         tx.commit().await?;
