@@ -5,13 +5,29 @@
 
 pub mod source;
 
+mod account;
+mod apply;
+mod entry;
+mod failures;
+mod fill;
+mod flusher;
+mod follower;
+mod limiter;
+mod meters;
+mod position;
+mod tokens;
+mod usage;
 mod verifier;
+mod watch;
 
+pub use flusher::Flusher;
+pub use follower::{Follower, FollowerHandle, FollowerOptions};
+pub use meters::describe_metrics;
 pub use source::{
     AccountFacts, BoxFuture, ChangeFeed, KeyFacts, KeySource, Loaded, LoadedTokens, SourceError, TokenFacts,
     UsageSink,
 };
-pub use verifier::{
-    Ask, Flusher, Follower, FollowerHandle, FollowerOptions, TokenDenial, UsageBuffer, Verified, Verifier,
-    VerifierOptions, Watch, describe_metrics,
-};
+pub use tokens::TokenDenial;
+pub use usage::UsageBuffer;
+pub use verifier::{Ask, Verified, Verifier, VerifierOptions};
+pub use watch::Watch;

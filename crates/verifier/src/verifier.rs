@@ -1,20 +1,43 @@
-//! The verifier's public surface; until the bodies are there, every answer is "we do not know".
+//! The check itself, readable from top to bottom: text, memory, look-up, verdict, budget, use.
 
-use std::future::Future;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use rndrkit_domain::account::AccountStatus;
 use rndrkit_domain::decision::{Decision, Denial};
-use rndrkit_domain::feed::{FeedEntry, FeedHead, FeedNumber};
-use rndrkit_domain::key_text::KeyPrefix;
-use rndrkit_domain::time::{Clock, Monotonic};
+use rndrkit_domain::feed::FeedNumber;
+use rndrkit_domain::key_text::{self, Digest, KeyPrefix};
+use rndrkit_domain::time::{Clock, Monotonic, Timestamp};
+use tokio::sync::watch;
+use tokio::time::timeout;
 
-use crate::source::{ChangeFeed, KeySource, SourceError, TokenFacts, UsageSink};
+use crate::account::{AccountView, Accounts};
+use crate::entry::{GoodKeys, Held, KeyEntry, RefusedKeys, good_keys};
+use crate::failures::Failures;
+use crate::fill::{Flights, Outcome};
+use crate::limiter::Taken;
+use crate::meters::Meters;
+use crate::position::{Position, ReadAt};
+use crate::source::{KeySource, SourceError};
+use crate::tokens::Tokens;
+use crate::usage::{Owner, UsageBuffer, Use};
+use crate::watch::Watch;
+
+/// Refused secrets kept in memory: 16,384 of them take about 2 MB, and any flood is larger anyway.
+const REFUSED_KEYS: usize = 16_384;
+/// Rounds of memory and look-up before giving up, when changes keep overtaking them.
+const RESOLVE_ATTEMPTS: u32 = 4;
+/// How long [`Verifier::recheck`] tries: a connection that has to be cut is cut within a second.
+const RECHECK_DEADLINE: Duration = Duration::from_millis(750);
+/// At most one log line about failing look-ups in this time: a flood of them says nothing more.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Sizes. `Default` has the product's defaults.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct VerifierOptions {
     /// Good keys kept in memory.
     pub cache_keys: usize,
@@ -48,41 +71,68 @@ pub struct Verified {
     pub watch: Option<Watch>,
 }
 
-/// Tells the owner of a long connection that its key or account changed.
-#[derive(Debug, Clone)]
-pub struct Watch {}
-
-impl Watch {
-    /// Waits for the next change; then ask [`Verifier::recheck`].
-    pub async fn changed(&mut self) {
-        std::future::pending().await
+impl Verified {
+    const fn denied(denial: Denial) -> Self {
+        Self { decision: Decision::denied(denial), watch: None }
     }
 }
 
-/// Why a token is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum TokenDenial {
-    /// No token at all.
-    #[error("no token")]
-    Missing,
-    /// Unknown, ended or expired.
-    #[error("not a valid token")]
-    Invalid,
-    /// We do not know.
-    #[error("the token could not be checked")]
-    Unavailable,
+/// Decides on requests. Starts without prefixes and without trust: everything is `unavailable` until
+/// [`Verifier::set_prefixes`] and [`Verifier::set_trust`] (which a [`crate::Follower`] calls).
+pub struct Verifier {
+    me: Weak<Self>,
+    clock: Arc<dyn Clock>,
+    source: Arc<dyn KeySource>,
+    prefixes: ArcSwap<Vec<KeyPrefix>>,
+    /// Nanoseconds of the monotonic clock.
+    trust_until: AtomicU64,
+    good: GoodKeys,
+    refused: RefusedKeys,
+    position: Mutex<Position>,
+    applied: watch::Sender<FeedNumber>,
+    flights: Flights,
+    failures: Failures,
+    tokens: Tokens,
+    usage: Arc<UsageBuffer>,
+    meters: Meters,
+    started: Monotonic,
+    reported_at_ns: AtomicU64,
 }
 
-/// Decides on requests. Starts untrusted: everything is `unavailable` until [`Verifier::set_trust`].
-pub struct Verifier {
-    prefixes: ArcSwap<Vec<KeyPrefix>>,
-    usage: Arc<UsageBuffer>,
+/// What memory or a look-up says about a secret, ready to be judged.
+struct Resolved {
+    held: Held,
+    /// The account's counter of changes, read before `held` was known to be alive.
+    seen: u64,
+    /// The clock as it was read before trust was looked at.
+    now: Monotonic,
 }
 
 impl Verifier {
-    /// A verifier with empty caches and no trust.
-    pub fn new(_options: VerifierOptions, _clock: Arc<dyn Clock>, _source: Arc<dyn KeySource>) -> Arc<Self> {
-        Arc::new(Self { prefixes: ArcSwap::default(), usage: Arc::new(UsageBuffer {}) })
+    /// A verifier with empty caches.
+    pub fn new(options: VerifierOptions, clock: Arc<dyn Clock>, source: Arc<dyn KeySource>) -> Arc<Self> {
+        let VerifierOptions { cache_keys, lookup_concurrency } = options;
+        // Accounts are held for good keys, for refused ones, and for budgets that are not full again.
+        let max_accounts = cache_keys.saturating_mul(2).saturating_add(REFUSED_KEYS);
+        let meters = Meters::new();
+        Arc::new_cyclic(|me| Self {
+            me: me.clone(),
+            started: clock.monotonic(),
+            clock,
+            source,
+            prefixes: ArcSwap::default(),
+            trust_until: AtomicU64::new(0),
+            good: good_keys(cache_keys, meters.evictions.clone()),
+            refused: RefusedKeys::new(REFUSED_KEYS),
+            position: Mutex::new(Position::new(Accounts::new(max_accounts))),
+            applied: watch::Sender::new(0),
+            flights: Flights::new(lookup_concurrency),
+            failures: Failures::new(),
+            tokens: Tokens::default(),
+            usage: Arc::new(UsageBuffer::new()),
+            meters,
+            reported_at_ns: AtomicU64::new(0),
+        })
     }
 
     /// All prefixes that this installation has ever used.
@@ -95,128 +145,238 @@ impl Verifier {
         self.prefixes.load_full()
     }
 
+    /// Counted use, for a [`crate::Flusher`].
+    pub const fn usage(&self) -> &Arc<UsageBuffer> {
+        &self.usage
+    }
+
     /// Decides on one request.
-    pub async fn verify(&self, _ask: &Ask<'_>) -> Verified {
-        Verified { decision: Decision::denied(Denial::Unavailable), watch: None }
+    pub async fn verify(&self, ask: &Ask<'_>) -> Verified {
+        let digest = match self.read(ask.secret) {
+            Ok(digest) => digest,
+            Err(denial) => return Verified::denied(denial),
+        };
+        match self.resolve(digest, ask.client).await {
+            Ok(resolved) => self.decide(digest, ask.cost, &resolved),
+            Err(denial) => Verified::denied(denial),
+        }
     }
 
-    /// Whether a long connection may go on. The budget is ignored; not knowing is `false`.
-    pub async fn recheck(&self, _watch: &Watch) -> bool {
-        false
+    /// Whether a long connection may go on. The budget is ignored; not knowing in time is `false`.
+    pub async fn recheck(&self, watch: &Watch) -> bool {
+        timeout(RECHECK_DEADLINE, self.is_still_good(watch.digest)).await.unwrap_or(false)
     }
 
-    /// Checks a token of the operator API, given as its text.
-    pub async fn authenticate_token(&self, _text: &str) -> Result<TokenFacts, TokenDenial> {
-        Err(TokenDenial::Unavailable)
+    async fn is_still_good(&self, digest: Digest) -> bool {
+        match self.resolve(digest, None).await {
+            Ok(Resolved { held: Held::Good(entry), .. }) => {
+                verdict(&entry, &entry.account.view(), self.clock.now()).is_none()
+            }
+            _ => false,
+        }
+    }
+
+    fn read(&self, secret: &[u8]) -> Result<Digest, Denial> {
+        let prefixes = self.prefixes.load();
+        if prefixes.is_empty() {
+            return Err(Denial::Unavailable);
+        }
+        key_text::parse(secret, &prefixes).map_err(|_| Denial::InvalidKey)
+    }
+
+    /// What is known about a secret: from memory, else from the source. After anything that was waited
+    /// for, clock, trust and feed are looked at again.
+    async fn resolve(&self, digest: Digest, client: Option<IpAddr>) -> Result<Resolved, Denial> {
+        for _ in 0..RESOLVE_ATTEMPTS {
+            let now = self.trusted_now().ok_or(Denial::Unavailable)?;
+            if let Some((held, seen)) = self.recall(&digest, now) {
+                self.meters.hits.increment(1);
+                return Ok(Resolved { held, seen, now });
+            }
+            self.meters.misses.increment(1);
+            if !self.failures.permits(client, now) {
+                return Err(Denial::TooManyFailures);
+            }
+            let Some((held, holds)) = self.look_up(digest, client).await? else { continue };
+            let now = self.trusted_now().ok_or(Denial::Unavailable)?;
+            if let Some(seen) = self.confirm(digest, &held, holds) {
+                return Ok(Resolved { held, seen, now });
+            }
+        }
+        Err(Denial::Unavailable)
+    }
+
+    /// The clock, if what is held may be believed now. The order matters: clock, trust, and only then
+    /// memory. What memory says is then at least as new as what trust vouched for at that reading.
+    pub(crate) fn trusted_now(&self) -> Option<Monotonic> {
+        let now = self.clock.monotonic();
+        (now.0 < self.trust_until.load(Ordering::Acquire)).then_some(now)
+    }
+
+    /// What memory says, with the account's counter of changes. The counter is read before the entry is
+    /// found alive: a change after that is then sure to move it.
+    fn recall(&self, digest: &Digest, now: Monotonic) -> Option<(Held, u64)> {
+        if let Some(entry) = self.good.get(digest) {
+            let seen = entry.account.changes();
+            return entry.is_alive().then(|| (Held::Good(entry), seen));
+        }
+        let refused = self.refused.get(digest).filter(|refused| now < refused.until)?;
+        match &refused.held {
+            Held::Good(entry) | Held::Revoked(entry) if !entry.is_alive() => None,
+            _ => Some((refused.held, 0)),
+        }
+    }
+
+    /// Whether an answer that was waited for still holds; if so, the account's counter of changes.
+    fn confirm(&self, digest: Digest, held: &Held, holds: ReadAt) -> Option<u64> {
+        let position = self.position.lock();
+        let usable = position.is_usable(holds, &Outcome::target(digest, held));
+        usable.then(|| match held {
+            Held::Good(entry) | Held::Revoked(entry) => entry.account.changes(),
+            Held::Unknown => 0,
+        })
+    }
+
+    fn decide(&self, digest: Digest, cost: u32, resolved: &Resolved) -> Verified {
+        let entry = match &resolved.held {
+            Held::Unknown => return Verified::denied(Denial::InvalidKey),
+            Held::Revoked(entry) => return refuse(entry, &entry.account.view(), Denial::KeyRevoked),
+            Held::Good(entry) => entry,
+        };
+        let wall = self.clock.now();
+        let view = entry.account.view();
+        let (verified, used) = match verdict(entry, &view, wall) {
+            // Neither active nor unexpired: such a request moves nothing.
+            Some(Denial::KeyExpired) => return refuse(entry, &view, Denial::KeyExpired),
+            Some(denial) => (refuse(entry, &view, denial), Use::Refused),
+            None => match entry.account.take(&view, cost, resolved.now) {
+                Taken::Admitted(budget) => {
+                    let decision = Decision::Allowed { caller: entry.caller(&view), budget };
+                    let watch = Watch { digest, account: Arc::clone(&entry.account), seen: resolved.seen };
+                    (Verified { decision, watch: Some(watch) }, Use::Allowed)
+                }
+                Taken::Refused(budget) => {
+                    let caller = Some(entry.caller(&view));
+                    let decision =
+                        Decision::Denied { denial: Denial::RateLimited, caller, budget: Some(budget) };
+                    (Verified { decision, watch: None }, Use::Limited)
+                }
+            },
+        };
+        drop(view);
+        let owner = Owner { digest, key_id: entry.key_id, account_id: entry.account.id };
+        self.usage.record(&owner, wall, if cost == 0 { Use::Looked } else { used });
+        verified
     }
 
     /// What is held may be believed until then; `Monotonic(u64::MAX)` = for ever. Never shortens.
-    pub fn set_trust(&self, _until: Monotonic) {}
+    pub fn set_trust(&self, until: Monotonic) {
+        self.trust_until.fetch_max(until.0, Ordering::AcqRel);
+    }
 
     /// Nothing that is held may be believed until the next [`Self::set_trust`].
-    pub fn untrust(&self) {}
+    pub fn untrust(&self) {
+        self.trust_until.store(0, Ordering::Release);
+    }
 
     /// Whether decisions can be made now: the readiness of a node.
     pub fn is_trusted(&self) -> bool {
-        false
+        self.trusted_now().is_some()
     }
 
-    /// Applies entries of the feed, in order.
-    pub fn apply(&self, _entries: &[FeedEntry]) {}
-
-    /// The position up to which the feed has been applied.
-    pub fn applied(&self) -> FeedNumber {
-        0
-    }
-
-    /// Waits until the feed has been applied up to `number`.
-    pub async fn wait_applied(&self, _number: FeedNumber) {}
-
-    /// Forgets everything (budgets excepted) and starts anew at `head`.
-    pub fn reset(&self, _head: FeedHead) {}
-
-    /// Forgets everything (budgets excepted) without moving the position.
-    pub fn drop_everything(&self) {}
-
-    /// Counted use, for a [`Flusher`].
-    pub fn usage(&self) -> &Arc<UsageBuffer> {
-        &self.usage
+    /// Good keys held in memory now.
+    pub fn cached_keys(&self) -> usize {
+        self.good.len()
     }
 }
 
-/// Counts use in memory until it is flushed.
-pub struct UsageBuffer {}
-
-/// Carries counted use to where it is stored.
-pub struct Flusher {}
-
-impl Flusher {
-    /// Flushes `buffer` into `sink` each `interval`.
-    pub fn new(_buffer: Arc<UsageBuffer>, _sink: Arc<dyn UsageSink>, _interval: Duration) -> Self {
-        Self {}
+/// What the other modules of this crate work on.
+impl Verifier {
+    pub(crate) fn shared(&self) -> Option<Arc<Self>> {
+        self.me.upgrade()
     }
 
-    /// Flushes until `shutdown` resolves, then once more.
-    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
-        shutdown.await;
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.clock
     }
 
-    /// Flushes once, now.
-    pub async fn flush(&self) -> Result<(), SourceError> {
-        Ok(())
+    pub(crate) fn source(&self) -> &dyn KeySource {
+        &*self.source
+    }
+
+    pub(crate) const fn good(&self) -> &GoodKeys {
+        &self.good
+    }
+
+    pub(crate) const fn refused(&self) -> &RefusedKeys {
+        &self.refused
+    }
+
+    pub(crate) const fn position(&self) -> &Mutex<Position> {
+        &self.position
+    }
+
+    pub(crate) const fn applied_sender(&self) -> &watch::Sender<FeedNumber> {
+        &self.applied
+    }
+
+    pub(crate) const fn flights(&self) -> &Flights {
+        &self.flights
+    }
+
+    pub(crate) const fn failures(&self) -> &Failures {
+        &self.failures
+    }
+
+    pub(crate) const fn tokens(&self) -> &Tokens {
+        &self.tokens
+    }
+
+    pub(crate) const fn meters(&self) -> &Meters {
+        &self.meters
+    }
+
+    pub(crate) const fn started(&self) -> Monotonic {
+        self.started
+    }
+
+    /// Counts a failed call of the source, and says so at most once a second.
+    pub(crate) fn report(&self, error: &SourceError) {
+        self.meters.store_errors.increment(1);
+        let now = self.clock.monotonic();
+        let last_ns = self.reported_at_ns.load(Ordering::Relaxed);
+        let lately = last_ns != 0 && now.since(Monotonic(last_ns)) < REPORT_INTERVAL;
+        let mine =
+            || self.reported_at_ns.compare_exchange(last_ns, now.0, Ordering::Relaxed, Ordering::Relaxed);
+        if !lately && mine().is_ok() {
+            tracing::warn!(
+                cause = error.cause(),
+                "the source could not answer; requests that need it are refused as unavailable"
+            );
+        }
+    }
+
+    /// Publishes sizes. Not on the hot path.
+    pub(crate) fn show_sizes(&self) {
+        let accounts = self.position.lock().accounts.len();
+        self.meters.show_sizes(self.good.len(), self.refused.len(), accounts);
     }
 }
 
-/// How the follower behaves.
-#[derive(Debug, Clone)]
-pub struct FollowerOptions {
-    /// How long one successful catch-up is believed; `None` = for ever (one node on its own database).
-    pub trust: Option<Duration>,
-    /// Longest time between two looks at the feed without a nudge.
-    pub poll_interval: Duration,
-}
-
-impl Default for FollowerOptions {
-    fn default() -> Self {
-        Self { trust: None, poll_interval: Duration::from_secs(1) }
+/// Why a known secret that is not revoked is refused, the budget aside. In the order of the contract.
+fn verdict(entry: &KeyEntry, view: &AccountView, wall: Timestamp) -> Option<Denial> {
+    if entry.ends_at.is_some_and(|end| end <= wall) {
+        Some(Denial::KeyExpired)
+    } else if view.status == AccountStatus::Suspended {
+        Some(Denial::AccountSuspended)
+    } else if view.api_access {
+        None
+    } else {
+        Some(Denial::PlanRequired)
     }
 }
 
-/// Keeps a verifier level with the feed.
-pub struct Follower {}
-
-impl Follower {
-    /// A follower and the handle that wakes it.
-    pub fn new(
-        _verifier: Arc<Verifier>,
-        _feed: Arc<dyn ChangeFeed>,
-        _options: FollowerOptions,
-    ) -> (Self, FollowerHandle) {
-        (Self {}, FollowerHandle {})
-    }
-
-    /// Follows until `shutdown` resolves; then trust ends.
-    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
-        shutdown.await;
-    }
+fn refuse(entry: &KeyEntry, view: &AccountView, denial: Denial) -> Verified {
+    let decision = Decision::Denied { denial, caller: Some(entry.caller(view)), budget: None };
+    Verified { decision, watch: None }
 }
-
-/// Wakes a follower.
-#[derive(Debug, Clone)]
-pub struct FollowerHandle {}
-
-impl FollowerHandle {
-    /// Says that there may be something new in the feed.
-    pub fn nudge(&self) {}
-
-    /// Waits until the verifier has applied `number`. The caller bounds the wait.
-    pub async fn wait_applied(&self, _number: FeedNumber) {}
-
-    /// The position up to which the verifier has applied the feed.
-    pub fn applied(&self) -> FeedNumber {
-        0
-    }
-}
-
-/// Describes this crate's metrics to the recorder in force.
-pub fn describe_metrics() {}

@@ -1,0 +1,227 @@
+//! What is known about one account: exactly one state per account id, shared by all its keys.
+//!
+//! A plan change therefore touches one place, and a budget outlives every cache entry that draws on it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
+use rndrkit_domain::account::AccountStatus;
+use rndrkit_domain::feed::FeedNumber;
+use rndrkit_domain::id::AccountId;
+use rndrkit_domain::plan::PlanId;
+use rndrkit_domain::text::ExternalId;
+use rndrkit_domain::time::Monotonic;
+use tokio::sync::watch;
+
+use crate::limiter::{Limiter, Rule, Taken};
+use crate::source::AccountFacts;
+
+/// Where a view comes from. Ordered: a later one replaces an earlier one, never the other way round.
+type Version = (i64, FeedNumber);
+
+/// Older than everything that can be read.
+const UNKNOWN_VERSION: Version = (i64::MIN, FeedNumber::MIN);
+
+/// What decisions need to know about an account.
+#[derive(Debug)]
+pub(crate) struct AccountView {
+    // Not shared between accounts: one counter for all who are on a plan would be fought over by all cores.
+    pub(crate) plan: Arc<PlanId>,
+    pub(crate) external_id: Option<Arc<ExternalId>>,
+    pub(crate) status: AccountStatus,
+    pub(crate) api_access: bool,
+    rule: Rule,
+    version: Version,
+}
+
+impl AccountView {
+    fn new(facts: &AccountFacts, head: FeedNumber) -> Self {
+        Self {
+            plan: Arc::new(facts.plan.clone()),
+            external_id: facts.external_id.clone().map(Arc::new),
+            status: facts.status,
+            api_access: facts.api_access,
+            rule: Rule::new(facts.rate_limit),
+            version: (facts.revision, head),
+        }
+    }
+}
+
+/// One account's state.
+#[derive(Debug)]
+pub(crate) struct AccountState {
+    pub(crate) id: AccountId,
+    /// View and budget change together under this lock; takers hold it for reading.
+    view: RwLock<AccountView>,
+    limiter: Limiter,
+    /// Raised by every entry that may change what is known about the account or any of its keys. What was
+    /// read under an earlier generation is read again.
+    generation: AtomicU64,
+    /// Raised by every entry that names the account or one of its keys, for long connections.
+    changes: AtomicU64,
+    /// Made when the first long connection waits; most accounts never have one.
+    waker: Mutex<Option<watch::Sender<u64>>>,
+}
+
+impl AccountState {
+    fn new(facts: &AccountFacts, head: FeedNumber) -> Self {
+        Self {
+            id: facts.id,
+            view: RwLock::new(AccountView::new(facts, head)),
+            limiter: Limiter::default(),
+            generation: AtomicU64::new(0),
+            changes: AtomicU64::new(0),
+            waker: Mutex::new(None),
+        }
+    }
+
+    /// What is known now. Not to be held across an `await`.
+    pub(crate) fn view(&self) -> RwLockReadGuard<'_, AccountView> {
+        self.view.read()
+    }
+
+    /// Takes from the budget under the limit of a view that is still held, so that no change of the limit
+    /// comes between.
+    pub(crate) fn take(&self, view: &RwLockReadGuard<'_, AccountView>, cost: u32, now: Monotonic) -> Taken {
+        self.limiter.take(&view.rule, cost, now)
+    }
+
+    /// Takes over newer facts; older ones are ignored. What is spent stays spent.
+    fn replace(&self, facts: &AccountFacts, head: FeedNumber, now: Monotonic) {
+        let mut view = self.view.write();
+        if (facts.revision, head) < view.version {
+            return;
+        }
+        let next = AccountView::new(facts, head);
+        if next.rule.limit() != view.rule.limit() {
+            self.limiter.convert(&view.rule, &next.rule, now);
+        }
+        *view = next;
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// Everything that is known about the account and its keys is to be read again.
+    pub(crate) fn outdate(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        self.announce();
+    }
+
+    /// As [`Self::outdate`]; facts of a lower revision are welcome too, because history was rewritten.
+    fn forget(&self) {
+        self.view.write().version = UNKNOWN_VERSION;
+        self.outdate();
+    }
+
+    /// Wakes long connections. Called after whatever changed has changed, so that a connection which read
+    /// the counter before looking cannot miss it.
+    pub(crate) fn announce(&self) {
+        let waker = self.waker.lock();
+        let changes = self.changes.fetch_add(1, Ordering::AcqRel) + 1;
+        if let Some(sender) = waker.as_ref() {
+            sender.send_replace(changes);
+        }
+    }
+
+    /// Waits until the counter of changes is no longer `seen`; returns what it is then.
+    pub(crate) async fn changed_since(&self, seen: u64) -> u64 {
+        let mut receiver = {
+            let mut waker = self.waker.lock();
+            waker.get_or_insert_with(|| watch::channel(self.changes()).0).subscribe()
+        };
+        // The sender lives in `self`, so the wait ends with a value.
+        receiver.wait_for(|changes| *changes != seen).await.map_or(seen, |changes| *changes)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn revision(&self) -> i64 {
+        self.view.read().version.0
+    }
+}
+
+/// All account states. An account is here while anything refers to it or its budget is not full.
+#[derive(Debug)]
+pub(crate) struct Accounts {
+    states: HashMap<AccountId, Arc<AccountState>>,
+    bound: usize,
+    sweep_at: usize,
+    last_sweep: Option<Monotonic>,
+}
+
+/// Below this many accounts, looking for unused ones is not worth the time.
+const FEW_ACCOUNTS: usize = 1_024;
+/// At the bound, every new account would sweep; this keeps that from becoming the whole work.
+const SWEEP_INTERVAL_AT_BOUND: Duration = Duration::from_secs(1);
+
+impl Accounts {
+    pub(crate) fn new(bound: usize) -> Self {
+        Self { states: HashMap::new(), bound, sweep_at: FEW_ACCOUNTS.min(bound), last_sweep: None }
+    }
+
+    pub(crate) fn get(&self, id: &AccountId) -> Option<&Arc<AccountState>> {
+        self.states.get(id)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.states.len()
+    }
+
+    /// The account's one state, brought up to these facts; `true` when it is new here. `None` when there are
+    /// too many: forgetting one that is in use would give it a second budget.
+    pub(crate) fn intern(
+        &mut self,
+        facts: &AccountFacts,
+        head: FeedNumber,
+        now: Monotonic,
+    ) -> Option<(Arc<AccountState>, bool)> {
+        if let Some(state) = self.states.get(&facts.id) {
+            state.replace(facts, head, now);
+            return Some((Arc::clone(state), false));
+        }
+        if self.states.len() >= self.sweep_at {
+            self.sweep(now);
+        }
+        if self.states.len() >= self.bound {
+            return None;
+        }
+        let state = Arc::new(AccountState::new(facts, head));
+        self.states.insert(facts.id, Arc::clone(&state));
+        Some((state, true))
+    }
+
+    /// Drops what nobody refers to and what has nothing to remember. References are only made under the
+    /// lock around this map, so a count of one cannot grow meanwhile.
+    fn sweep(&mut self, now: Monotonic) {
+        let lately = self.last_sweep.is_some_and(|last| now.since(last) < SWEEP_INTERVAL_AT_BOUND);
+        if lately && self.sweep_at == self.bound {
+            return;
+        }
+        self.states.retain(|_, state| Arc::strong_count(state) > 1 || !state.limiter.is_full(now));
+        self.last_sweep = Some(now);
+        self.sweep_at = self.states.len().saturating_mul(2).max(FEW_ACCOUNTS).min(self.bound);
+    }
+
+    /// Outdates every account.
+    pub(crate) fn outdate_all(&self) {
+        self.states.values().for_each(|state| state.outdate());
+    }
+
+    /// Wakes the long connections of every account.
+    pub(crate) fn announce_all(&self) {
+        self.states.values().for_each(|state| state.announce());
+    }
+
+    /// Forgets every account's facts; budgets stay.
+    pub(crate) fn forget_all(&self) {
+        self.states.values().for_each(|state| state.forget());
+    }
+}

@@ -1,0 +1,116 @@
+//! Applying the feed: what an entry names is forgotten before the position says that it was applied.
+
+use rndrkit_domain::feed::{FeedEntry, FeedHead, FeedKind, FeedNumber};
+use rndrkit_domain::key_text::Digest;
+
+use crate::position::{Position, Step};
+use crate::verifier::Verifier;
+
+impl Verifier {
+    /// Applies entries of the feed, in order. Those that were applied before are passed over; after a gap,
+    /// everything is forgotten first.
+    pub fn apply(&self, entries: &[FeedEntry]) {
+        let mut position = self.position().lock();
+        for entry in entries {
+            match position.step_to(entry) {
+                Step::Applied => continue,
+                Step::Next => {}
+                Step::Gap => {
+                    tracing::warn!(
+                        number = entry.number,
+                        "entries of the feed are missing; all is read again"
+                    );
+                    self.forget(&mut position);
+                    position.jump(FeedHead { number: entry.number - 1, tag: 0, oldest: entry.number });
+                }
+            }
+            self.obey(&mut position, entry);
+            position.advance(entry);
+        }
+        self.applied_sender().send_replace(position.number());
+        drop(position);
+        self.show_sizes();
+    }
+
+    /// The position up to which the feed has been applied.
+    pub fn applied(&self) -> FeedNumber {
+        *self.applied_sender().borrow()
+    }
+
+    /// Waits until the feed has been applied up to `number`. The caller bounds the wait.
+    pub async fn wait_applied(&self, number: FeedNumber) {
+        let mut receiver = self.applied_sender().subscribe();
+        // The sender lives in `self`.
+        let _ = receiver.wait_for(|applied| *applied >= number).await;
+    }
+
+    /// Forgets everything (budgets excepted) and starts anew at `head`.
+    pub fn reset(&self, head: FeedHead) {
+        let mut position = self.position().lock();
+        self.forget(&mut position);
+        position.jump(head);
+        self.applied_sender().send_replace(position.number());
+        drop(position);
+        self.show_sizes();
+    }
+
+    /// Forgets everything (budgets excepted) and stays at the position.
+    pub fn drop_everything(&self) {
+        self.forget(&mut self.position().lock());
+        self.show_sizes();
+    }
+
+    fn forget(&self, position: &mut Position) {
+        self.good().clear();
+        self.refused().clear();
+        self.tokens().forget();
+        // Last, because it wakes long connections: they must find nothing of what was.
+        position.forget();
+    }
+
+    fn obey(&self, position: &mut Position, entry: &FeedEntry) {
+        match entry.kind {
+            FeedKind::Key => self.obey_key(position, entry),
+            FeedKind::Account => {
+                entry.digests.iter().for_each(|digest| self.discard(digest));
+                match entry.account_id {
+                    Some(id) => position.accounts.get(&id).into_iter().for_each(|account| account.outdate()),
+                    None => position.accounts.outdate_all(),
+                }
+            }
+            FeedKind::Plans => position.accounts.outdate_all(),
+            FeedKind::Tokens => self.tokens().forget(),
+            FeedKind::Unknown(kind) => {
+                tracing::warn!(
+                    kind,
+                    "an entry of the feed is of a kind this version does not know; all is read again"
+                );
+                self.forget(position);
+            }
+        }
+    }
+
+    fn obey_key(&self, position: &Position, entry: &FeedEntry) {
+        entry.digests.iter().for_each(|digest| self.discard(digest));
+        let account = entry.account_id.and_then(|id| position.accounts.get(&id));
+        match (account, entry.account_id) {
+            // It does not say which secrets: all of the account, and none that is remembered as unknown.
+            (Some(account), _) if entry.digests.is_empty() => account.outdate(),
+            (Some(account), _) => account.announce(),
+            (None, Some(_)) => {}
+            (None, None) if entry.digests.is_empty() => position.accounts.outdate_all(),
+            (None, None) => position.accounts.announce_all(),
+        }
+        if entry.digests.is_empty() {
+            self.refused().clear();
+        }
+    }
+
+    /// Takes a secret out of both caches; whoever holds its entry finds it dead.
+    pub(crate) fn discard(&self, digest: &Digest) {
+        self.refused().remove(digest);
+        if let Some((_, entry)) = self.good().remove(digest) {
+            entry.kill();
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Look-ups: one per secret however many wait, a bounded number at once, and none that lands after an
+//! entry of the feed that concerns it.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use rndrkit_domain::decision::Denial;
+use rndrkit_domain::key_text::Digest;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
+
+use crate::entry::{Held, KeyEntry, Refused};
+use crate::position::{Position, ReadAt, Target};
+use crate::source::{KeyFacts, Loaded};
+use crate::verifier::Verifier;
+
+/// How long a look-up waits for its turn: long enough for a burst, short enough that a flood turns into
+/// "unavailable" and not into a queue.
+const TURN_DEADLINE: Duration = Duration::from_millis(250);
+/// How long a look-up may take once it runs, reading again included.
+const LOAD_DEADLINE: Duration = Duration::from_secs(2);
+/// Reads before giving up, when changes keep overtaking them.
+const LOAD_ATTEMPTS: u32 = 8;
+/// Look-ups waiting or running. Each costs a task; beyond this, saying "unavailable" at once is kinder.
+const MAX_FLIGHTS: usize = 4_096;
+/// How long a refused secret is answered from memory.
+const REFUSED_FOR: Duration = Duration::from_secs(30);
+/// A budget that begins within this time of the process's start may have been spent before it.
+const RESTART_WINDOW: Duration = Duration::from_secs(60);
+
+/// What came of a look-up.
+#[derive(Debug, Clone)]
+pub(crate) enum Outcome {
+    /// An answer, and the moment up to which it is known to hold.
+    Found { held: Held, holds: ReadAt },
+    /// The address that started it has caused too many failures.
+    Throttled,
+    /// We do not know.
+    Failed,
+}
+
+impl Outcome {
+    /// What the answer is about.
+    pub(crate) fn target(digest: Digest, held: &Held) -> Target {
+        match held {
+            Held::Good(entry) | Held::Revoked(entry) => {
+                Target::Secret(digest, Some((entry.key_id, entry.account.id)))
+            }
+            Held::Unknown => Target::Secret(digest, None),
+        }
+    }
+}
+
+type Waiter = watch::Receiver<Option<Outcome>>;
+
+/// Look-ups in flight.
+pub(crate) struct Flights {
+    by_digest: Mutex<HashMap<Digest, Waiter>>,
+    turns: Semaphore,
+}
+
+impl Flights {
+    pub(crate) fn new(at_once: usize) -> Self {
+        let turns = at_once.clamp(1, Semaphore::MAX_PERMITS);
+        Self { by_digest: Mutex::default(), turns: Semaphore::new(turns) }
+    }
+}
+
+/// Takes a look-up out of the list when its task ends, however it ends.
+struct Landing {
+    verifier: Arc<Verifier>,
+    digest: Digest,
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        self.verifier.flights().by_digest.lock().remove(&self.digest);
+    }
+}
+
+impl Verifier {
+    /// Looks a secret up, or waits for whoever is doing so already. `None`: ask again, for the look-up
+    /// was refused to somebody else.
+    pub(crate) async fn look_up(
+        &self,
+        digest: Digest,
+        client: Option<IpAddr>,
+    ) -> Result<Option<(Held, ReadAt)>, Denial> {
+        let (mut waiter, started) = self.join(digest, client).ok_or(Denial::Unavailable)?;
+        // An error means that the task died.
+        let outcome = waiter.wait_for(Option::is_some).await.map_or(None, |outcome| outcome.clone());
+        match outcome {
+            Some(Outcome::Found { held, holds }) => Ok(Some((held, holds))),
+            Some(Outcome::Throttled) if started => Err(Denial::TooManyFailures),
+            Some(Outcome::Throttled) => Ok(None),
+            Some(Outcome::Failed) | None => Err(Denial::Unavailable),
+        }
+    }
+
+    /// The look-up of this secret, and whether it began here. It runs in a task of its own, so that a client
+    /// that goes away cancels it for nobody.
+    fn join(&self, digest: Digest, client: Option<IpAddr>) -> Option<(Waiter, bool)> {
+        let verifier = self.shared()?;
+        let (sender, waiter) = {
+            let mut flights = self.flights().by_digest.lock();
+            let full = flights.len() >= MAX_FLIGHTS;
+            match flights.entry(digest) {
+                Entry::Occupied(flight) => return Some((flight.get().clone(), false)),
+                Entry::Vacant(_) if full => return None,
+                Entry::Vacant(vacant) => {
+                    let (sender, waiter) = watch::channel(None);
+                    vacant.insert(waiter.clone());
+                    (sender, waiter)
+                }
+            }
+        };
+        // Made here and not in the task: a runtime that is shutting down drops tasks before they begin.
+        let landing = Landing { verifier, digest };
+        tokio::spawn(async move {
+            let outcome = landing.verifier.fill(digest, client).await;
+            // Out of the list first: whoever comes from now on looks in the cache or asks anew.
+            drop(landing);
+            sender.send_replace(Some(outcome));
+        });
+        Some((waiter, true))
+    }
+
+    async fn fill(&self, digest: Digest, client: Option<IpAddr>) -> Outcome {
+        let Ok(Ok(_turn)) = timeout(TURN_DEADLINE, self.flights().turns.acquire()).await else {
+            return Outcome::Failed;
+        };
+        // Asked again, because others may have failed while this one waited.
+        if !self.failures().permits(client, self.clock().monotonic()) {
+            return Outcome::Throttled;
+        }
+        self.meters().lookups_running.increment(1.0);
+        let outcome = timeout(LOAD_DEADLINE, self.load(digest)).await.unwrap_or_else(|_| {
+            self.meters().store_errors.increment(1);
+            Outcome::Failed
+        });
+        self.meters().lookups_running.decrement(1.0);
+        if matches!(outcome, Outcome::Found { held: Held::Unknown, .. }) {
+            self.failures().charge(client, self.clock().monotonic());
+        }
+        outcome
+    }
+
+    /// Reads until the answer is not overtaken by a change.
+    async fn load(&self, digest: Digest) -> Outcome {
+        for _ in 0..LOAD_ATTEMPTS {
+            let epoch = self.position().lock().epoch();
+            match self.source().load(digest).await {
+                Err(error) => {
+                    self.report(&error);
+                    return Outcome::Failed;
+                }
+                Ok(loaded) => {
+                    if let Some(outcome) = self.land(digest, epoch, loaded) {
+                        return outcome;
+                    }
+                }
+            }
+        }
+        Outcome::Failed
+    }
+
+    /// Puts an answer where the next request finds it. `None`: it was overtaken, read again.
+    fn land(&self, digest: Digest, epoch: u64, loaded: Loaded) -> Option<Outcome> {
+        let mut position = self.position().lock();
+        let read_at = ReadAt { epoch, number: loaded.head };
+        let owner = loaded.found.as_ref().map(|facts| (facts.key_id, facts.account.id));
+        if !position.is_usable(read_at, &Target::Secret(digest, owner)) {
+            return None;
+        }
+        let Some(held) = self.hold(&mut position, digest, read_at, loaded.found) else {
+            tracing::warn!("too many accounts in use at once; raise cache_keys");
+            return Some(Outcome::Failed);
+        };
+        let holds = position.holds_until(read_at);
+        drop(position);
+        self.show_sizes();
+        Some(Outcome::Found { held, holds })
+    }
+
+    /// `None`: there is no room for another account.
+    fn hold(
+        &self,
+        position: &mut Position,
+        digest: Digest,
+        read_at: ReadAt,
+        found: Option<KeyFacts>,
+    ) -> Option<Held> {
+        let now = self.clock().monotonic();
+        let held = match found {
+            None => Held::Unknown,
+            Some(facts) => {
+                let (account, is_new) = position.accounts.intern(&facts.account, read_at.number, now)?;
+                if is_new && now.since(self.started()) < RESTART_WINDOW {
+                    self.meters().budget_restarts.increment(1);
+                }
+                let entry = Arc::new(KeyEntry::new(&facts, account));
+                if facts.revoked { Held::Revoked(entry) } else { Held::Good(entry) }
+            }
+        };
+        // Removed before anything is inserted, so that what leaves the cache by itself is an eviction.
+        self.discard(&digest);
+        match &held {
+            Held::Good(entry) => self.good().insert(digest, Arc::clone(entry)),
+            Held::Revoked(_) | Held::Unknown => {
+                let refused = Refused { held: held.clone(), until: now.plus(REFUSED_FOR) };
+                self.refused().insert(digest, refused);
+            }
+        }
+        Some(held)
+    }
+}

@@ -1,0 +1,81 @@
+//! Carries counted use from memory to where it is stored.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics::Counter;
+use tokio::time::{sleep, timeout};
+
+use crate::meters;
+use crate::source::{SourceError, UsageSink};
+use crate::usage::UsageBuffer;
+
+/// How long one flush may take. Half of the default interval, so that flushes never pile up.
+const FLUSH_DEADLINE: Duration = Duration::from_secs(5);
+/// Attempts of the last flush before the process ends.
+const FINAL_ATTEMPTS: u32 = 3;
+/// Pause between them.
+const FINAL_PAUSE: Duration = Duration::from_millis(200);
+
+/// Carries counted use to where it is stored, at an interval and once more at the end.
+pub struct Flusher {
+    buffer: Arc<UsageBuffer>,
+    sink: Arc<dyn UsageSink>,
+    interval: Duration,
+    errors: Counter,
+}
+
+impl Flusher {
+    /// Flushes `buffer` into `sink` each `interval`.
+    pub fn new(buffer: Arc<UsageBuffer>, sink: Arc<dyn UsageSink>, interval: Duration) -> Self {
+        Self { buffer, sink, interval, errors: meters::store_errors() }
+    }
+
+    /// Flushes until `shutdown` resolves, then once more: what the process counted is then stored.
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
+        let mut shutdown = pin!(shutdown);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut shutdown => break,
+                () = sleep(self.interval) => {}
+            }
+            if let Err(error) = self.flush().await {
+                tracing::warn!(cause = error.cause(), "use was not stored; it is kept for the next flush");
+            }
+        }
+        self.flush_finally().await;
+    }
+
+    async fn flush_finally(&self) {
+        for attempt in 1..=FINAL_ATTEMPTS {
+            match self.flush().await {
+                Ok(()) => return,
+                Err(error) if attempt == FINAL_ATTEMPTS => {
+                    tracing::error!(cause = error.cause(), "the last use counted by this process is lost");
+                }
+                Err(_) => sleep(FINAL_PAUSE).await,
+            }
+        }
+    }
+
+    /// Flushes once, now. What could not be stored stays in memory. A flush that took too long is tried
+    /// again although it may have been stored: use is counted at least once.
+    pub async fn flush(&self) -> Result<(), SourceError> {
+        let batch = self.buffer.drain();
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let (deltas, last_uses) = (batch.deltas(), batch.last_uses());
+        let stored = timeout(FLUSH_DEADLINE, self.sink.record(&deltas, &last_uses))
+            .await
+            .unwrap_or_else(|_| Err(SourceError::new("storing use took too long")));
+        match stored {
+            Ok(()) => batch.done(),
+            Err(_) => self.errors.increment(1),
+        }
+        stored
+    }
+}
