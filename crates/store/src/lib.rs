@@ -16,6 +16,7 @@ mod key_lists;
 mod keys;
 mod links;
 mod migrations;
+mod nodes;
 mod open;
 mod page;
 mod plans;
