@@ -1,0 +1,91 @@
+//! `/v1/accounts/{id}/keys` and `/v1/keys/{id}`: API keys, made and shown once, listed, revoked.
+//!
+//! Deliberately absent: `POST /v1/keys/verify`, which the data plane answers.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{StatusCode, Uri};
+use rndrkit_api::key::{CreateKey, CreatedKey, Key, Receipt};
+use rndrkit_api::page::Page;
+use rndrkit_domain::id::{AccountId, KeyId};
+
+use crate::http::body::JsonBody;
+use crate::http::context::Asker;
+use crate::http::idempotency::IdempotencyKey;
+use crate::http::page;
+use crate::http::path::PathId;
+use crate::http::query::Parameters;
+use crate::http::refusal::Refusal;
+use crate::state::ServerState;
+use crate::wire;
+
+/// Create an API key.
+///
+/// The secret is in this answer and nowhere else. A repeat with the same `Idempotency-Key` answers with
+/// the same key, `"secret": null` and `"secret_status": "already_delivered"`.
+#[utoipa::path(post, path = "/v1/accounts/{id}/keys",
+    params(
+        ("id" = String, Path),
+        ("Idempotency-Key" = Option<String>, Header, description = "Repeats of the call make no second key."),
+    ),
+    request_body = CreateKey, responses((status = 201, body = CreatedKey)))]
+pub(crate) async fn create(
+    State(state): State<ServerState>,
+    Asker(context): Asker,
+    PathId(id): PathId<AccountId>,
+    idempotency: IdempotencyKey,
+    body: JsonBody<CreateKey>,
+) -> Result<Response, Refusal> {
+    let CreateKey { name, expires_at } = &body.value;
+    let request = idempotency.with(body.fingerprint);
+    let created = state.control.create_key(&context, id, name, expires_at.as_deref(), request).await?;
+    let answer = wire::created_key(&created, state.control.now());
+    Ok((StatusCode::CREATED, Json(answer)).into_response())
+}
+
+/// List an account's keys, newest first; ended ones too.
+#[utoipa::path(get, path = "/v1/accounts/{id}/keys",
+    params(
+        ("id" = String, Path),
+        ("limit" = Option<u32>, Query, description = "1 to 100; 20 when absent."),
+        ("after" = Option<String>, Query, description = "`next_cursor` of the page before."),
+    ),
+    responses((status = 200, body = Page<Key>)))]
+pub(crate) async fn list(
+    State(state): State<ServerState>,
+    Asker(context): Asker,
+    PathId(id): PathId<AccountId>,
+    uri: Uri,
+    parameters: Parameters,
+) -> Result<Response, Refusal> {
+    let parameters = parameters.only(&["limit", "after"])?;
+    let slice = state.control.list_keys(&context, id, parameters.page()?).await?;
+    let now = state.control.now();
+    Ok(page::answer(&uri, slice, |key| wire::key(&key, now)))
+}
+
+/// Show a key.
+#[utoipa::path(get, path = "/v1/keys/{id}", params(("id" = String, Path)),
+    responses((status = 200, body = Key)))]
+pub(crate) async fn show(
+    State(state): State<ServerState>,
+    Asker(context): Asker,
+    PathId(id): PathId<KeyId>,
+) -> Result<Json<Key>, Refusal> {
+    let key = state.control.get_key(&context, id).await?;
+    Ok(Json(wire::key(&key, state.control.now())))
+}
+
+/// Revoke a key.
+///
+/// When it answers, every node refuses the key; the receipt says how many confirmed. A repeat confirms anew.
+#[utoipa::path(delete, path = "/v1/keys/{id}", params(("id" = String, Path)),
+    responses((status = 200, body = Receipt)))]
+pub(crate) async fn revoke(
+    State(state): State<ServerState>,
+    Asker(context): Asker,
+    PathId(id): PathId<KeyId>,
+) -> Result<Json<Receipt>, Refusal> {
+    Ok(Json(wire::receipt(&state.control.revoke_key(&context, id).await?)))
+}

@@ -1,0 +1,397 @@
+//! Every state of every page, from fixtures: for looking at, and for rules that hold on all of them.
+
+use askama::Template;
+use rndrkit_domain::time::Timestamp;
+use rndrkit_server::dashboard::assets;
+use rndrkit_server::dashboard::view::billing::{BillingPage, PlanCard};
+use rndrkit_server::dashboard::view::errors::ErrorPage;
+use rndrkit_server::dashboard::view::frame::{Frame, Gate, Notice, Place, Tone};
+use rndrkit_server::dashboard::view::gate::{
+    ExplainPage, LinkPage, ResetPage, SignInPage, SignUpKind, SignUpPage,
+};
+use rndrkit_server::dashboard::view::keys::{
+    CreateForm, CreateKeyPage, DeleteKeyPage, KeyList, KeyRow, KeysSection, KnownKeys, LastUsed, Locked,
+    PastKeyRow, RepeatedCreate, Revealed, Sample,
+};
+use rndrkit_server::dashboard::view::overview::OverviewPage;
+use rndrkit_server::dashboard::view::settings::{AccountSection, SettingsPage};
+use rndrkit_server::dashboard::view::{Field, words};
+
+const NOW_MS: i64 = 1_795_442_700_000;
+const MINUTE_MS: i64 = 60_000;
+const HOUR_MS: i64 = 60 * MINUTE_MS;
+const DAY_MS: i64 = 24 * HOUR_MS;
+
+fn now() -> Timestamp {
+    Timestamp::from_unix_ms(NOW_MS)
+}
+
+fn before(milliseconds: i64) -> Timestamp {
+    Timestamp::from_unix_ms(NOW_MS - milliseconds)
+}
+
+fn frame(place: Place, plan_name: &str) -> Frame {
+    Frame {
+        brand: "RndrKit".to_owned(),
+        place,
+        account_name: "Northwind Studio".to_owned(),
+        plan_name: plan_name.to_owned(),
+        notices: Vec::new(),
+        assets: assets::urls(),
+    }
+}
+
+fn gate() -> Gate {
+    Gate { brand: "RndrKit".to_owned(), assets: assets::urls() }
+}
+
+fn sample() -> Sample {
+    Sample {
+        origin: "https://rndrkit.io".to_owned(),
+        self_path: "/api/rk/account".to_owned(),
+        variable: "RNDRKIT_API_KEY".to_owned(),
+    }
+}
+
+fn row(name: &str, four: &str, created_days: i64, last_used: LastUsed) -> KeyRow {
+    KeyRow {
+        id: format!("key_{}", four.to_ascii_lowercase().repeat(7).chars().take(26).collect::<String>()),
+        name: name.to_owned(),
+        mask: format!("rk_live_{four}"),
+        created: words::day(before(created_days * DAY_MS)),
+        last_used,
+        expires: None,
+    }
+}
+
+fn used(milliseconds: i64) -> LastUsed {
+    LastUsed::At(words::past(now(), before(milliseconds)))
+}
+
+fn three_keys() -> Vec<KeyRow> {
+    vec![
+        row("CI/CD Pipeline", "9fQz", 12, used(3 * MINUTE_MS)),
+        row("Deployment Script", "Ab3X", 64, used(19 * HOUR_MS)),
+        row("Staging", "tT0c", 20, LastUsed::NeverForLong),
+    ]
+}
+
+fn hard_names() -> Vec<KeyRow> {
+    let mut expiring =
+        row("Nightly export", "Qp71", 80, LastUsed::LongAgo(words::past(now(), before(45 * DAY_MS))));
+    expiring.expires = Some(words::expiry(now(), Timestamp::from_unix_ms(NOW_MS + 12 * DAY_MS + HOUR_MS)));
+    vec![
+        row("مفتاح النشر للإنتاج", "x9Lm", 1, used(10_000)),
+        row(&"W".repeat(64), "Zz00", 2, LastUsed::Never),
+        row("Production render farm in eu-central, used by the nightly jobs", "kB2r", 200, used(2 * DAY_MS)),
+        row("<script>alert(1)</script> & \"quotes\"", "7hYt", 3, LastUsed::Never),
+        expiring,
+    ]
+}
+
+fn past_keys() -> Vec<PastKeyRow> {
+    let past = |name: &str, four: &str, created: i64, ended: i64, reason: &str| PastKeyRow {
+        name: name.to_owned(),
+        mask: format!("rk_live_{four}"),
+        created: words::day(before(created * DAY_MS)),
+        ended: words::past(now(), before(ended * DAY_MS)),
+        reason: reason.to_owned(),
+    };
+    vec![
+        past("Old pipeline", "mN4d", 210, 2, "Deleted on this page"),
+        past("Contractor", "Rr8e", 90, 9, "Deleted by whoever runs RndrKit"),
+        past("Leaked in a gist", "c0De", 300, 31, "Ended by someone who had the key"),
+        past("Trade fair", "Ev3n", 60, 40, "Reached its expiry date"),
+    ]
+}
+
+fn section(active: Vec<KeyRow>, past: Vec<PastKeyRow>) -> KeysSection {
+    KeysSection {
+        list: KeyList::Known(KnownKeys { active, past, limit: 5 }),
+        locked: None,
+        created: None,
+        repeated: None,
+        form: CreateForm { form_id: "form-1".to_owned(), ..CreateForm::default() },
+        sample: sample(),
+    }
+}
+
+fn locked(plan_name: &str) -> Locked {
+    Locked {
+        plan_name: plan_name.to_owned(),
+        plans_with_access: "Agency and Agency+".to_owned(),
+        plans_without_access: "Starter or Pro".to_owned(),
+    }
+}
+
+fn settings(plan_name: &str, keys: KeysSection, notices: Vec<Notice>) -> String {
+    let mut frame = frame(Place::Settings, plan_name);
+    frame.notices = notices;
+    let account = AccountSection {
+        name: "Northwind Studio".to_owned(),
+        email: "ada@northwind.example".to_owned(),
+        signed_in_as: Some("ada@northwind.example".to_owned()),
+        id: "acc_01jd3n8q4w6x9y2z5b7c0d1e2f".to_owned(),
+    };
+    draw(&SettingsPage { frame, keys, account })
+}
+
+fn draw(page: &impl Template) -> String {
+    page.render().unwrap()
+}
+
+fn notice(tone: Tone, title: &str, text: &str) -> Notice {
+    Notice { tone, title: title.to_owned(), text: text.to_owned(), link: None }
+}
+
+fn key_states() -> Vec<(&'static str, String)> {
+    let mut created = section(three_keys(), past_keys());
+    created.created = Some(Revealed {
+        name: "CI/CD Pipeline".to_owned(),
+        secret: format!("rk_live_{}", "9fQz7hYt".repeat(4)),
+    });
+    let mut repeated = section(three_keys(), Vec::new());
+    repeated.repeated = Some(RepeatedCreate { id: "key_1".to_owned(), name: "CI/CD Pipeline".to_owned() });
+    let mut starter = section(Vec::new(), Vec::new());
+    starter.locked = Some(locked("Starter"));
+    let mut downgraded = section(three_keys(), past_keys());
+    downgraded.locked = Some(locked("Pro"));
+    let mut failed = section(Vec::new(), Vec::new());
+    failed.list = KeyList::Unavailable;
+    let mut full = three_keys();
+    full.push(row("Preview builds", "Ju5t", 7, used(HOUR_MS)));
+    full.push(row("Local development", "Lo0p", 3, LastUsed::Never));
+    let suspended = notice(
+        Tone::Danger,
+        "This account is suspended.",
+        "Its API keys answer 403 until whoever runs RndrKit resumes it. Nothing was deleted, and you can still delete keys.",
+    );
+    let deleted =
+        notice(Tone::Good, "Old pipeline was deleted.", "Requests with it get 401 Unauthorized from now on.");
+    vec![
+        ("keys-locked", settings("Starter", starter, vec![])),
+        ("keys-empty", settings("Agency", section(vec![], vec![]), vec![])),
+        ("keys-list", settings("Agency", section(three_keys(), past_keys()), vec![])),
+        ("keys-created", settings("Agency", created, vec![])),
+        ("keys-repeated", settings("Agency", repeated, vec![])),
+        ("keys-full", settings("Agency", section(full, vec![]), vec![])),
+        ("keys-deleted", settings("Agency", section(three_keys(), past_keys()), vec![deleted])),
+        ("keys-downgraded", settings("Pro", downgraded, vec![])),
+        ("keys-failed", settings("Agency", failed, vec![])),
+        ("keys-suspended", settings("Agency", section(three_keys(), vec![]), vec![suspended])),
+        ("keys-hard-names", settings("Agency+", section(hard_names(), vec![]), vec![])),
+    ]
+}
+
+fn key_forms() -> Vec<(&'static str, String)> {
+    let faulty = CreateForm {
+        form_id: "form-2".to_owned(),
+        name: Field { value: "a".repeat(65), problem: Some("Use 64 characters or fewer.".to_owned()) },
+        expiry: "date".to_owned(),
+        expiry_date: Field {
+            value: "2020-01-01".to_owned(),
+            problem: Some("Choose a day in the future.".to_owned()),
+        },
+        problem: None,
+    };
+    let empty = CreateForm { form_id: "form-3".to_owned(), ..CreateForm::default() };
+    let frame = || frame(Place::Settings, "Agency");
+    let key = row("CI/CD Pipeline", "9fQz", 12, used(3 * MINUTE_MS));
+    let problem =
+        Some("We could not confirm the deletion. The key may still work: delete it again.".to_owned());
+    vec![
+        ("create-page", draw(&CreateKeyPage { frame: frame(), form: empty })),
+        ("create-faults", draw(&CreateKeyPage { frame: frame(), form: faulty })),
+        ("delete-page", draw(&DeleteKeyPage { frame: frame(), key: key.clone(), problem: None })),
+        ("delete-failed", draw(&DeleteKeyPage { frame: frame(), key, problem })),
+    ]
+}
+
+fn plans(current: usize, losing: Option<&str>) -> Vec<PlanCard> {
+    let plan = |position: usize, id: &str, name: &str, access: bool, rate: &str, burst: &str| PlanCard {
+        id: id.to_owned(),
+        name: name.to_owned(),
+        current: position == current,
+        is_upgrade: position > current,
+        api_access: access,
+        active_keys: if access { "Up to 5" } else { "None" }.to_owned(),
+        rate: if access { rate } else { "None" }.to_owned(),
+        burst: if access { burst } else { "None" }.to_owned(),
+        warning: if access { None } else { losing.map(ToOwned::to_owned) },
+        recommended: position == 2 && current < 2,
+    };
+    vec![
+        plan(0, "starter", "Starter", false, "", ""),
+        plan(1, "pro", "Pro", false, "", ""),
+        plan(2, "agency", "Agency", true, "600 requests a minute", "100 requests at once"),
+        plan(3, "agency_plus", "Agency+", true, "3,000 requests a minute", "500 requests at once"),
+    ]
+}
+
+fn billing(plan_name: &str, plans: Vec<PlanCard>, changes_here: bool) -> String {
+    draw(&BillingPage {
+        frame: frame(Place::Billing, plan_name),
+        plans,
+        changes_here,
+        return_to: Some("/settings#api-keys".to_owned()),
+        plans_with_access: "Agency and Agency+".to_owned(),
+        plans_without_access: "Starter or Pro".to_owned(),
+    })
+}
+
+fn overview(plan_name: &str, api_access: bool, active_keys: u64) -> String {
+    draw(&OverviewPage {
+        frame: frame(Place::Overview, plan_name),
+        api_access,
+        active_keys,
+        key_limit: 5,
+        rate: "600 a minute".to_owned(),
+        burst: "100 at once".to_owned(),
+        plans_with_access: "Agency and Agency+".to_owned(),
+        sample: sample(),
+    })
+}
+
+fn other_pages() -> Vec<(&'static str, String)> {
+    let warning =
+        "Your 3 keys will stop working: they answer 403 until you are back on a plan with API access.";
+    vec![
+        ("overview", overview("Agency", true, 2)),
+        ("overview-first", overview("Agency", true, 0)),
+        ("overview-locked", overview("Starter", false, 0)),
+        ("billing-starter", billing("Starter", plans(0, None), true)),
+        ("billing-agency", billing("Agency", plans(2, Some(warning)), true)),
+        ("billing-operator", billing("Pro", plans(1, None), false)),
+    ]
+}
+
+fn sign_in(notice: Option<&str>, problem: Option<&str>, open: bool) -> String {
+    draw(&SignInPage {
+        gate: gate(),
+        email: Field::holding(if problem.is_some() { "ada@northwind.example" } else { "" }),
+        problem: problem.map(ToOwned::to_owned),
+        notice: notice.map(ToOwned::to_owned),
+        return_to: notice.map(|_| "/settings".to_owned()),
+        sign_up_open: open,
+    })
+}
+
+fn sign_up(kind: SignUpKind, faulty: bool) -> String {
+    let problem = |text: &str| faulty.then(|| text.to_owned());
+    draw(&SignUpPage {
+        gate: gate(),
+        kind,
+        link: Some("link".to_owned()),
+        account_name: Some("Northwind Studio".to_owned()),
+        email: Field {
+            value: if kind == SignUpKind::Invite { "ada@northwind.example" } else { "" }.to_owned(),
+            problem: problem("Enter an e-mail address, such as you@example.com."),
+        },
+        name: Field::default(),
+        password_problem: problem("Use 15 characters or more."),
+        password_min_length: 15,
+        problem: None,
+    })
+}
+
+fn explain(title: &str, paragraphs: &[&str], action: Option<(&str, &str)>) -> String {
+    draw(&ExplainPage {
+        gate: gate(),
+        title: title.to_owned(),
+        paragraphs: paragraphs.iter().map(|text| (*text).to_owned()).collect(),
+        action: action.map(|(label, address)| (label.to_owned(), address.to_owned())),
+    })
+}
+
+fn gates() -> Vec<(&'static str, String)> {
+    let dead = [
+        "It was used already, it has expired, or a newer one replaced it.",
+        "Ask whoever sent it for a new one.",
+    ];
+    vec![
+        ("sign-in", sign_in(None, None, true)),
+        ("sign-in-refused", sign_in(None, Some("The e-mail address or the password is not right."), false)),
+        (
+            "sign-in-ended",
+            sign_in(Some("Your session has ended. Nothing was changed. Sign in to go on."), None, false),
+        ),
+        ("sign-up-first", sign_up(SignUpKind::FirstAccount, false)),
+        ("sign-up-open", sign_up(SignUpKind::Open, true)),
+        ("sign-up-invite", sign_up(SignUpKind::Invite, false)),
+        (
+            "sign-up-by-invitation",
+            explain(
+                "Sign-up is by invitation",
+                &["Ask whoever runs RndrKit for an invitation."],
+                Some(("Sign in", "/sign-in")),
+            ),
+        ),
+        ("link-dead", explain("This link no longer works", &dead, Some(("Sign in", "/sign-in")))),
+        (
+            "reset",
+            draw(&ResetPage {
+                gate: gate(),
+                link: "link".to_owned(),
+                email: Some("ada@northwind.example".to_owned()),
+                password_problem: None,
+                password_min_length: 15,
+            }),
+        ),
+        (
+            "link",
+            draw(&LinkPage {
+                gate: gate(),
+                link: "link".to_owned(),
+                account_name: Some("Northwind Studio".to_owned()),
+            }),
+        ),
+    ]
+}
+
+fn error(status: u16, title: &str, text: &str, action: Option<(&str, &str)>) -> String {
+    draw(&ErrorPage {
+        gate: gate(),
+        status,
+        title: title.to_owned(),
+        paragraphs: vec![text.to_owned()],
+        action: action.map(|(label, address)| (label.to_owned(), address.to_owned())),
+        request_id: Some("req_01jd3n8q4w6x9y2z5b7c0d1e2f".to_owned()),
+    })
+}
+
+fn errors() -> Vec<(&'static str, String)> {
+    vec![
+        (
+            "error-404",
+            error(
+                404,
+                "There is no such page",
+                "The address may be mistyped, or the page has moved.",
+                Some(("Go to the overview", "/")),
+            ),
+        ),
+        (
+            "error-421",
+            error(
+                421,
+                "This server does not answer to that name",
+                "Open https://keys.northwind.example instead.",
+                Some(("Open it", "https://keys.northwind.example")),
+            ),
+        ),
+        (
+            "error-503",
+            error(
+                503,
+                "RndrKit cannot answer right now",
+                "Nothing was lost. Try again in a moment.",
+                Some(("Try again", "/")),
+            ),
+        ),
+    ]
+}
+
+/// Every page, under a file name.
+pub fn all() -> Vec<(&'static str, String)> {
+    [key_states(), key_forms(), other_pages(), gates(), errors()].concat()
+}
