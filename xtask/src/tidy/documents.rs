@@ -3,19 +3,21 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// A line of ARCHITECTURE.md that lists the tests which try to break a promise.
-const TESTS_LINE: &str = "Tried by:";
+/// Begins a paragraph of ARCHITECTURE.md that lists the tests which try to break a promise.
+const TESTS_PARAGRAPH: &str = "Tried by:";
 
-/// Links to files of the checkout, and test names on lines that list them.
+/// Links to files of the checkout, and test names in paragraphs that list them.
 pub(super) fn check(top: &Path, path: &str, text: &str, functions: &BTreeSet<String>) -> Vec<String> {
     let folder = top.join(path).parent().map(Path::to_owned).unwrap_or_default();
     let mut breaches = Vec::new();
+    let mut lists_tests = false;
     for (index, line) in text.lines().enumerate() {
         for target in links(line).filter(|target| !folder.join(target).exists()) {
             breaches.push(format!("{path}:{}: the link to {target} leads nowhere", index + 1));
         }
-        if let Some((_, tests)) = line.split_once(TESTS_LINE) {
-            let unknown = code_words(tests).filter(|name| !functions.contains(*name));
+        lists_tests = line.trim().starts_with(TESTS_PARAGRAPH) || (lists_tests && !line.trim().is_empty());
+        if lists_tests {
+            let unknown = code_words(line).filter(|name| !functions.contains(*name));
             breaches.extend(unknown.map(|name| format!("{path}:{}: there is no test {name}", index + 1)));
         }
     }
@@ -47,12 +49,12 @@ mod tests {
         let good =
             "[a](Cargo.toml) [b](https://example.com/x) [c](#part) [d](xtask/src#top)\nTried by: `a_test`.";
         assert_eq!(check(&top, "README.md", good, &known), Vec::<String>::new());
-        let bad = "[a](absent.md)\n  Tried by: `a_test`, `another_test`.";
+        let bad = "[a](absent.md)\n  Tried by: `a_test`,\n  `another_test`.\n\n`no_test`";
         assert_eq!(
             check(&top, "README.md", bad, &known),
             [
                 "README.md:1: the link to absent.md leads nowhere",
-                "README.md:2: there is no test another_test"
+                "README.md:3: there is no test another_test"
             ]
         );
     }
