@@ -135,7 +135,7 @@ fn runtime() -> Runtime {
 
 /// Makes two tests of each named `async fn name(database: &TestDatabase)`: one on each database.
 ///
-/// ```ignore
+/// ```text
 /// on_both_databases!(five_means_five);
 ///
 /// async fn five_means_five(database: &TestDatabase) { … }
