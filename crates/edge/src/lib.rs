@@ -1,1 +1,27 @@
-//! 
+//! HTTP of the data plane: listeners, the gateway, the reserved tree's judgement, and verify.
+//!
+//! Every request is dispatched by its path; what is not the data plane's goes to an opaque service. Deliberately
+//! absent: SQL, what a decision rests on (`rndrkit-verifier`), and every page or call of the control plane.
+
+mod body;
+mod client_address;
+mod connection;
+mod credential;
+mod edge;
+mod gateway;
+mod listener;
+mod meters;
+mod options;
+mod own;
+mod problem;
+mod serve;
+mod shape;
+mod stall;
+mod verify;
+
+pub use body::{BoxError, EdgeBody};
+pub use edge::{Edge, EdgeError, Fallback, Service};
+pub use listener::{BindError, Listener, TlsError};
+pub use meters::describe_metrics;
+pub use options::{EdgeOptions, HostRule, KeyRule, Limits, PlanNames, PreflightRule, Route};
+pub use serve::serve;

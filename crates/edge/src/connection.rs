@@ -1,0 +1,67 @@
+//! One accepted connection, as far as requests on it need to know: the peer, and how it ends.
+
+use std::net::SocketAddr;
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
+
+use crate::meters::ConnectionCount;
+
+/// What a listener is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Serving.
+    Running,
+    /// Finishing what is in progress.
+    Draining,
+    /// Ending whatever is left.
+    Closed,
+}
+
+/// A connection. Held by its own task and by whatever it was upgraded to; gone when all of them are.
+pub(crate) struct Connection {
+    /// The other end of the socket.
+    pub(crate) peer: SocketAddr,
+    /// Whether it is encrypted.
+    pub(crate) tls: bool,
+    cut: Notify,
+    phase: watch::Receiver<Phase>,
+    _permit: OwnedSemaphorePermit,
+    _count: ConnectionCount,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        peer: SocketAddr,
+        tls: bool,
+        phase: watch::Receiver<Phase>,
+        permit: OwnedSemaphorePermit,
+        count: ConnectionCount,
+    ) -> Self {
+        Self { peer, tls, cut: Notify::new(), phase, _permit: permit, _count: count }
+    }
+
+    /// Closes the socket at once, whatever is in progress.
+    pub(crate) fn cut(&self) {
+        self.cut.notify_one();
+    }
+
+    /// Resolves when the connection was cut.
+    pub(crate) async fn was_cut(&self) {
+        self.cut.notified().await;
+    }
+
+    /// Resolves when the listener finishes, one way or the other.
+    pub(crate) async fn draining(&self) {
+        self.reached(|phase| phase != Phase::Running).await;
+    }
+
+    /// Resolves when the listener ends whatever is left.
+    pub(crate) async fn closed(&self) {
+        self.reached(|phase| phase == Phase::Closed).await;
+    }
+
+    async fn reached(&self, wanted: impl Fn(Phase) -> bool) {
+        // A listener that is gone without a word has ended everything too.
+        let _ = self.phase.clone().wait_for(|phase| wanted(*phase)).await;
+    }
+}

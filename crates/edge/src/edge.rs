@@ -1,0 +1,297 @@
+//! The data plane's front: what every listener shares, and which part answers which path.
+//!
+//! Everything that is not the data plane's own goes to an opaque service, the [`Fallback`].
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::header::{HeaderMap, HeaderValue};
+use http::{Method, Request, Response};
+use hyper::body::Incoming;
+use rndrkit_api::error::ErrorCode;
+use rndrkit_domain::decision::{BudgetState, Decision, Denial};
+use rndrkit_domain::id::RequestId;
+use rndrkit_domain::random::Entropy;
+use rndrkit_domain::time::Clock;
+use rndrkit_verifier::{Ask, Verified, Verifier};
+use tower::ServiceExt;
+use tower::util::BoxCloneSyncService;
+
+use crate::body::EdgeBody;
+use crate::client_address::{self, Client};
+use crate::connection::Connection;
+use crate::credential::{self, Credential, TakenFrom};
+use crate::gateway;
+use crate::gateway::path::RouteTable;
+use crate::gateway::upstream::{Upstream, default_tls};
+use crate::meters::{Door, Meters};
+use crate::options::{EdgeOptions, Route};
+use crate::problem::{self, Wording};
+use crate::{shape, verify};
+
+/// The service behind everything that the data plane does not answer itself: dashboard, `/api/rk`, operator API.
+///
+/// Its requests carry a [`ClientInfo`](rndrkit_domain::client::ClientInfo) and a [`RequestId`] as extensions, and those of the
+/// reserved tree a [`Decision`].
+pub type Fallback = BoxCloneSyncService<Request<Incoming>, Response<EdgeBody>, Infallible>;
+
+/// What keeps a data plane from being made.
+#[derive(Debug, thiserror::Error)]
+pub enum EdgeError {
+    /// An upstream is not an `http` or `https` origin.
+    #[error("the upstream of {path} is not an http or https origin")]
+    Upstream {
+        /// The route's path.
+        path: String,
+    },
+    /// An `https` upstream is configured, and the machine has no certificates to check it with.
+    #[error("the machine's certificates could not be read")]
+    Certificates(#[source] std::io::Error),
+}
+
+/// The data plane, shared by all listeners.
+pub struct Edge {
+    pub(crate) options: EdgeOptions,
+    pub(crate) verifier: Arc<Verifier>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) wording: Wording,
+    pub(crate) meters: Meters,
+    pub(crate) upstream: Upstream,
+    entropy: Arc<dyn Entropy>,
+    /// What `/api` of the public listener leads to.
+    public_routes: RouteTable,
+    /// What the gateway's own listener leads to.
+    gateway_routes: RouteTable,
+}
+
+impl Edge {
+    /// Prepares a data plane; nothing is bound or connected yet.
+    pub fn new(
+        options: EdgeOptions,
+        verifier: Arc<Verifier>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Arc<Self>, EdgeError> {
+        if let Some(route) = options.routes.iter().find(|route| !is_origin(route)) {
+            return Err(EdgeError::Upstream { path: route.path.clone() });
+        }
+        let https = options.routes.iter().any(|route| route.upstream.scheme_str() == Some("https"));
+        let tls = match &options.upstream_tls {
+            Some(tls) => tls.as_ref().clone(),
+            None => default_tls(https).map_err(EdgeError::Certificates)?,
+        };
+        let own_path = Some(options.own_path.clone());
+        let (public_routes, gateway_routes) = if options.separate_gateway {
+            (RouteTable::new(own_path, Vec::new()), RouteTable::new(None, options.routes.clone()))
+        } else {
+            (RouteTable::new(own_path, options.routes.clone()), RouteTable::new(None, Vec::new()))
+        };
+        Ok(Arc::new(Self {
+            wording: Wording::new(&options.public_url, &options.brand_name),
+            meters: Meters::new(),
+            upstream: Upstream::new(tls, options.limits.connect_timeout, options.limits.response_timeout),
+            options,
+            verifier,
+            clock,
+            entropy,
+            public_routes,
+            gateway_routes,
+        }))
+    }
+
+    /// What the public listener serves: the gateway or the reserved tree below `/api`, `fallback` for the rest.
+    #[must_use]
+    pub fn public(self: &Arc<Self>, fallback: Fallback) -> Service {
+        Service { edge: self.clone(), kind: Kind::Public(fallback) }
+    }
+
+    /// What the gateway's own listener serves: the routes, on every path.
+    #[must_use]
+    pub fn gateway(self: &Arc<Self>) -> Service {
+        Service { edge: self.clone(), kind: Kind::Gateway }
+    }
+
+    /// What the internal listener serves: verify, and `fallback` for the rest.
+    #[must_use]
+    pub fn internal(self: &Arc<Self>, fallback: Fallback) -> Service {
+        Service { edge: self.clone(), kind: Kind::Internal(fallback) }
+    }
+
+    /// Whether there is no sign of a key.
+    pub(crate) fn carries_no_key(&self, headers: &HeaderMap) -> bool {
+        let prefixes = self.verifier.prefixes();
+        matches!(
+            credential::extract(headers, &prefixes),
+            Credential::Refused { denial: Denial::MissingKey, .. }
+        )
+    }
+
+    /// Reads the key of a request and decides on it.
+    pub(crate) async fn decide(&self, door: Door, headers: &HeaderMap, client: IpAddr, cost: u32) -> Judged {
+        let prefixes = self.verifier.prefixes();
+        let credential = credential::extract(headers, &prefixes);
+        self.judge(door, credential, Some(client), cost).await
+    }
+
+    /// Decides on a credential, and counts that.
+    pub(crate) async fn judge(
+        &self,
+        door: Door,
+        credential: Credential<'_>,
+        client: Option<IpAddr>,
+        cost: u32,
+    ) -> Judged {
+        let began = self.clock.monotonic();
+        let judged = match credential {
+            Credential::Key { text, taken_from } => Judged {
+                verified: self.verifier.verify(&Ask { secret: text, cost, client }).await,
+                taken_from: Some(taken_from),
+                detail: None,
+            },
+            Credential::Refused { denial, detail } => Judged {
+                verified: Verified { decision: Decision::denied(denial), watch: None },
+                taken_from: None,
+                detail,
+            },
+        };
+        self.meters.decided(door, &judged.verified.decision, self.clock.monotonic().since(began));
+        judged
+    }
+}
+
+fn is_origin(route: &Route) -> bool {
+    let upstream = &route.upstream;
+    matches!(upstream.scheme_str(), Some("http" | "https"))
+        && upstream.authority().is_some_and(|authority| !authority.as_str().contains('@'))
+        && matches!(upstream.path(), "" | "/")
+        && upstream.query().is_none()
+}
+
+/// A decision, and what was learned on the way to it.
+pub(crate) struct Judged {
+    /// The decision.
+    pub(crate) verified: Verified,
+    /// Which headers held the key.
+    pub(crate) taken_from: Option<TakenFrom>,
+    /// What exactly is wrong with the credential's shape.
+    pub(crate) detail: Option<&'static str>,
+}
+
+/// One request's circumstances.
+pub(crate) struct Exchange {
+    /// Its name in answers and logs.
+    pub(crate) request_id: RequestId,
+    /// Who sent it.
+    pub(crate) client: Client,
+    /// The host that it is meant for.
+    pub(crate) host: Option<HeaderValue>,
+    /// What it came on.
+    pub(crate) connection: Arc<Connection>,
+}
+
+impl Exchange {
+    /// The answer to a denied request.
+    pub(crate) fn deny(
+        &self,
+        edge: &Edge,
+        denial: Denial,
+        detail: Option<&str>,
+        budget: Option<&BudgetState>,
+    ) -> Response<EdgeBody> {
+        problem::denied(&edge.wording, denial, detail, budget, self.request_id)
+    }
+
+    /// The answer to a request that is refused for another reason than its key.
+    pub(crate) fn refuse(&self, edge: &Edge, code: ErrorCode, detail: impl Into<String>) -> Response<EdgeBody> {
+        problem::refused(&edge.wording, code, detail, self.request_id)
+    }
+
+    /// Has the opaque service answer.
+    pub(crate) async fn pass_on(
+        &self,
+        fallback: Fallback,
+        mut request: Request<Incoming>,
+    ) -> Response<EdgeBody> {
+        request.extensions_mut().insert(self.client.info);
+        request.extensions_mut().insert(self.request_id);
+        match fallback.oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+}
+
+#[derive(Clone)]
+enum Kind {
+    Public(Fallback),
+    Gateway,
+    Internal(Fallback),
+}
+
+/// What one listener serves.
+#[derive(Clone)]
+pub struct Service {
+    edge: Arc<Edge>,
+    kind: Kind,
+}
+
+impl Service {
+    pub(crate) fn edge(&self) -> &Edge {
+        &self.edge
+    }
+
+    /// The listener's name in metrics.
+    pub(crate) const fn listener_name(&self) -> &'static str {
+        match self.kind {
+            Kind::Public(_) => "public",
+            Kind::Gateway => "gateway",
+            Kind::Internal(_) => "internal",
+        }
+    }
+
+    /// Answers one request.
+    pub(crate) async fn answer(
+        &self,
+        connection: Arc<Connection>,
+        request: Request<Incoming>,
+    ) -> Response<EdgeBody> {
+        let edge = &self.edge;
+        let trusted = &edge.options.trusted_proxies;
+        let mut exchange = Exchange {
+            request_id: RequestId::generate(edge.clock.now(), edge.entropy.as_ref()),
+            client: client_address::find(connection.peer, connection.tls, request.headers(), trusted),
+            host: None,
+            connection,
+        };
+        let mut response = match shape::check(request.version(), request.uri(), request.headers()) {
+            Ok(host) => {
+                exchange.host = host;
+                self.dispatch(&exchange, request).await
+            }
+            Err((code, detail)) => exchange.refuse(edge, code, detail),
+        };
+        problem::name_request(&mut response, exchange.request_id);
+        response
+    }
+
+    async fn dispatch(&self, exchange: &Exchange, request: Request<Incoming>) -> Response<EdgeBody> {
+        let edge = &self.edge;
+        match &self.kind {
+            Kind::Gateway => gateway::serve(edge, exchange, &edge.gateway_routes, None, request).await,
+            Kind::Public(fallback) if is_api(request.uri().path(), &edge.options.own_path) => {
+                gateway::serve(edge, exchange, &edge.public_routes, Some(fallback.clone()), request).await
+            }
+            Kind::Internal(_) if request.method() == Method::POST && request.uri().path() == verify::PATH => {
+                verify::serve(edge, exchange, request).await
+            }
+            Kind::Public(fallback) | Kind::Internal(fallback) => {
+                exchange.pass_on(fallback.clone(), request).await
+            }
+        }
+    }
+}
+
+fn is_api(path: &str, own_path: &str) -> bool {
+    path == "/api" || path.starts_with("/api/") || path.starts_with(own_path)
+}

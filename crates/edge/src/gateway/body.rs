@@ -1,0 +1,195 @@
+//! Bodies on their way through the gateway: passed on piece by piece, with an eye on pauses and trailers.
+//!
+//! Nothing is collected: a piece is asked for when the other side has room for it.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::Sleep;
+
+use super::headers;
+use super::long::StreamGuard;
+use crate::body::BoxError;
+
+/// The other side sent nothing for too long.
+#[derive(Debug, thiserror::Error)]
+#[error("no piece of the body arrived for {0:?}")]
+pub(crate) struct Stalled(Duration);
+
+/// Measures one pause at a time.
+struct Pause {
+    longest: Duration,
+    running: bool,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Pause {
+    const fn new(longest: Duration) -> Self {
+        Self { longest, running: false, sleep: None }
+    }
+
+    const fn end(&mut self) {
+        self.running = false;
+    }
+
+    /// Begins or goes on waiting; ready when the pause has become too long.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Stalled> {
+        let longest = self.longest;
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(longest)));
+        if !self.running {
+            self.running = true;
+            sleep.as_mut().set(tokio::time::sleep(longest));
+        }
+        ready!(sleep.as_mut().poll(cx));
+        Poll::Ready(Stalled(longest))
+    }
+}
+
+/// How far a request's body has come, for whoever waits for the answer.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    pieces: AtomicU64,
+    failed: AtomicBool,
+}
+
+impl Progress {
+    /// Pieces taken so far.
+    pub(crate) fn pieces(&self) -> u64 {
+        self.pieces.load(Ordering::Relaxed)
+    }
+
+    /// Whether the caller broke off or stalled.
+    pub(crate) fn failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+}
+
+/// A caller's body on its way to the upstream.
+pub(crate) struct RequestBody {
+    inner: Incoming,
+    pause: Pause,
+    progress: Arc<Progress>,
+}
+
+impl RequestBody {
+    pub(crate) fn new(inner: Incoming, longest_pause: Duration) -> (Self, Arc<Progress>) {
+        let progress = Arc::new(Progress::default());
+        (Self { inner, pause: Pause::new(longest_pause), progress: progress.clone() }, progress)
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match Pin::new(&mut self.inner).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.pause.end();
+                self.progress.pieces.fetch_add(1, Ordering::Relaxed);
+                Poll::Ready(Some(Ok(cleaned(frame))))
+            }
+            Poll::Ready(Some(Err(error))) => {
+                self.progress.failed.store(true, Ordering::Release);
+                Poll::Ready(Some(Err(error.into())))
+            }
+            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Pending => {
+                let stalled = ready!(self.pause.poll(cx));
+                self.progress.failed.store(true, Ordering::Release);
+                Poll::Ready(Some(Err(stalled.into())))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// An upstream's body on its way to the caller.
+pub(crate) struct ResponseBody {
+    inner: Incoming,
+    pause: Pause,
+    pieces: u32,
+    /// Present while the connection may have to be cut.
+    guard: Option<StreamGuard>,
+}
+
+impl ResponseBody {
+    pub(crate) fn new(inner: Incoming, longest_pause: Duration, guard: Option<StreamGuard>) -> Self {
+        Self { inner, pause: Pause::new(longest_pause), pieces: 0, guard }
+    }
+
+    /// Begins to watch a body that does not end at once. One that is there in a piece needs no watching.
+    fn watch(&mut self) {
+        if let Some(guard) = &mut self.guard {
+            guard.start();
+        }
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match Pin::new(&mut self.inner).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.pause.end();
+                self.pieces = self.pieces.saturating_add(1);
+                if self.pieces > 1 && frame.is_data() {
+                    self.watch();
+                }
+                Poll::Ready(Some(Ok(cleaned(frame))))
+            }
+            Poll::Ready(Some(Err(error))) => {
+                self.guard = None;
+                Poll::Ready(Some(Err(error.into())))
+            }
+            Poll::Ready(None) => {
+                self.guard = None;
+                Poll::Ready(None)
+            }
+            Poll::Pending => {
+                self.watch();
+                let stalled = ready!(self.pause.poll(cx));
+                Poll::Ready(Some(Err(stalled.into())))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+fn cleaned(frame: Frame<Bytes>) -> Frame<Bytes> {
+    match frame.into_trailers() {
+        Ok(mut trailers) => {
+            headers::prepare_trailers(&mut trailers);
+            Frame::trailers(trailers)
+        }
+        Err(frame) => frame,
+    }
+}

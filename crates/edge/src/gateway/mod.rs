@@ -1,0 +1,269 @@
+//! The gateway: judges a request, then passes it to its upstream and the answer back, unbuffered.
+//!
+//! Order: shape, route, key, budget, and only then the upstream. Deliberately absent: what a decision rests on.
+
+pub(crate) mod body;
+mod cookies;
+pub(crate) mod headers;
+pub(crate) mod long;
+pub(crate) mod path;
+mod tunnel;
+pub(crate) mod upstream;
+
+use std::sync::Arc;
+
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CONTENT_TYPE, HeaderValue, ORIGIN};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{Method, Request, Response, StatusCode, Uri, Version, response};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use rndrkit_api::error::ErrorCode;
+use rndrkit_domain::decision::{BudgetState, Caller, Decision};
+use rndrkit_verifier::Watch;
+
+use self::body::{RequestBody, ResponseBody};
+use self::headers::Outgoing;
+use self::long::{Overseer, StreamGuard};
+use self::path::{RouteTable, Target};
+use self::tunnel::Tunnel;
+use self::upstream::UpstreamError;
+use crate::body::EdgeBody;
+use crate::edge::{Edge, Exchange, Fallback};
+use crate::meters::Door;
+use crate::options::{HostRule, KeyRule, PreflightRule, Route};
+use crate::{own, problem};
+
+/// Methods that are never forwarded: one opens a tunnel past every judgement, one shows the headers we add.
+const REFUSED_METHODS: [Method; 2] = [Method::CONNECT, Method::TRACE];
+/// What is said instead.
+const ALLOWED_METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+/// Characters of a path that an answer repeats.
+const SHOWN_PATH_CHARS: usize = 120;
+
+/// An admitted request's rights: whose it is, what is left, and word of changes.
+struct Admission {
+    caller: Option<Caller>,
+    budget: Option<BudgetState>,
+    watch: Option<Watch>,
+}
+
+impl Admission {
+    /// Nobody in particular, where no key is wanted.
+    const NOBODY: Self = Self { caller: None, budget: None, watch: None };
+}
+
+/// Answers one request below the gateway's paths.
+pub(crate) async fn serve(
+    edge: &Arc<Edge>,
+    exchange: &Exchange,
+    table: &RouteTable,
+    own_tree: Option<Fallback>,
+    mut request: Request<Incoming>,
+) -> Response<EdgeBody> {
+    if REFUSED_METHODS.contains(request.method()) {
+        let mut response =
+            exchange.refuse(edge, ErrorCode::MethodNotAllowed, "This method is not forwarded.");
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static(ALLOWED_METHODS));
+        return response;
+    }
+    let target = match table.find(request.uri().path()) {
+        Ok(target) => target,
+        Err(error) => return exchange.refuse(edge, ErrorCode::InvalidRequest, error.to_string()),
+    };
+    let route = match (target, own_tree) {
+        (Target::Own, Some(fallback)) => return own::serve(edge, exchange, fallback, request).await,
+        (Target::Own, None) | (Target::Nothing, _) => None,
+        (Target::Route(route), _) => Some(route),
+    };
+    let admission = match admit(edge, exchange, route, &mut request).await {
+        Ok(admission) => admission,
+        Err(refusal) => return *refusal,
+    };
+    let budget = admission.budget;
+    let mut response = match route {
+        Some(route) => forward(edge, exchange, route, admission, request).await,
+        None => no_upstream(edge, exchange, request.uri().path()),
+    };
+    if let Some(budget) = budget {
+        problem::set_rate_limit(response.headers_mut(), &budget);
+    }
+    response
+}
+
+/// Judges a request, and takes the key out of it.
+async fn admit(
+    edge: &Edge,
+    exchange: &Exchange,
+    route: Option<&Route>,
+    request: &mut Request<Incoming>,
+) -> Result<Admission, Box<Response<EdgeBody>>> {
+    if route.is_some_and(|route| route.key == KeyRule::None) {
+        return Ok(Admission::NOBODY);
+    }
+    let may_be_nobody = route.is_some_and(|route| route.preflight == PreflightRule::Pass)
+        && is_preflight(request)
+        && edge.carries_no_key(request.headers());
+    if may_be_nobody {
+        return Ok(Admission::NOBODY);
+    }
+    let judged = edge.decide(Door::Gateway, request.headers(), exchange.client.info.ip, 1).await;
+    if let Some(taken_from) = judged.taken_from {
+        taken_from.remove(request.headers_mut());
+    }
+    match judged.verified.decision {
+        Decision::Allowed { caller, budget } => {
+            Ok(Admission { caller: Some(caller), budget: Some(budget), watch: judged.verified.watch })
+        }
+        Decision::Denied { denial, budget, .. } => {
+            Err(Box::new(exchange.deny(edge, denial, judged.detail, budget.as_ref())))
+        }
+    }
+}
+
+fn is_preflight(request: &Request<Incoming>) -> bool {
+    request.method() == Method::OPTIONS
+        && request.headers().contains_key(ORIGIN)
+        && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+fn no_upstream(edge: &Edge, exchange: &Exchange, path: &str) -> Response<EdgeBody> {
+    let path: String = path.chars().take(SHOWN_PATH_CHARS).collect();
+    let detail = format!("The key is good. Nothing is configured behind {path}; set upstream_url.");
+    exchange.refuse(edge, ErrorCode::NoUpstream, detail)
+}
+
+async fn forward(
+    edge: &Arc<Edge>,
+    exchange: &Exchange,
+    route: &Route,
+    admission: Admission,
+    mut request: Request<Incoming>,
+) -> Response<EdgeBody> {
+    let upgrade = match request.version() {
+        Version::HTTP_11 => headers::wanted_upgrade(request.headers()),
+        _ => None,
+    };
+    let client_upgrade = upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
+    let Some((uri, upstream_host)) = addressed(route, request.uri(), exchange.host.as_ref()) else {
+        return exchange.refuse(edge, ErrorCode::InvalidRequest, "The path cannot be forwarded.");
+    };
+    let (mut parts, incoming) = request.into_parts();
+    let outgoing = Outgoing {
+        caller: admission.caller.as_ref(),
+        client: exchange.client.info,
+        by_proxy: exchange.client.by_proxy,
+        request_id: exchange.request_id,
+        client_host: exchange.host.as_ref(),
+        upstream_host: &upstream_host,
+        upgrade,
+    };
+    headers::prepare_request(&mut parts.headers, &outgoing);
+    parts.uri = uri;
+    parts.version = Version::HTTP_11;
+    parts.extensions.clear();
+
+    let guard = admission.watch.clone().map(|watch| {
+        let mut guard = StreamGuard::new(edge, watch, exchange.connection.clone());
+        if incoming.size_hint().exact().is_none() {
+            guard.start();
+        }
+        guard
+    });
+    let (body, progress) = RequestBody::new(incoming, edge.options.limits.body_stall);
+    match edge.upstream.send(Request::from_parts(parts, body), &progress).await {
+        Ok(response) => relay(edge, exchange, response, client_upgrade, admission.watch, guard),
+        Err(error) => failed(edge, exchange, route, &error),
+    }
+}
+
+/// Where the request goes, and the `Host` that it takes along.
+fn addressed(route: &Route, uri: &Uri, client_host: Option<&HeaderValue>) -> Option<(Uri, HeaderValue)> {
+    let authority: &Authority = route.upstream.authority()?;
+    let mut parts = http::uri::Parts::default();
+    parts.scheme = Some(route.upstream.scheme().cloned().unwrap_or(Scheme::HTTP));
+    parts.authority = Some(authority.clone());
+    parts.path_and_query =
+        Some(uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")));
+    let host = match (route.host, client_host) {
+        (HostRule::Client, Some(host)) => host.clone(),
+        _ => HeaderValue::from_str(authority.as_str()).ok()?,
+    };
+    Some((Uri::from_parts(parts).ok()?, host))
+}
+
+/// Passes an upstream's answer back.
+fn relay(
+    edge: &Arc<Edge>,
+    exchange: &Exchange,
+    mut response: Response<Incoming>,
+    client_upgrade: Option<OnUpgrade>,
+    watch: Option<Watch>,
+    guard: Option<StreamGuard>,
+) -> Response<EdgeBody> {
+    let limits = &edge.options.limits;
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let Some(client) = client_upgrade else {
+            edge.meters.upstream_failures.increment(1);
+            tracing::warn!("an upstream changed the protocol without being asked");
+            return exchange.refuse(edge, ErrorCode::UpstreamUnreachable, UNREACHABLE);
+        };
+        let upstream = hyper::upgrade::on(&mut response);
+        let (parts, _) = response.into_parts();
+        Tunnel {
+            client,
+            upstream,
+            overseer: watch.map(|watch| Overseer::new(edge, watch)),
+            connection: exchange.connection.clone(),
+            idle: limits.stream_idle,
+            cut: edge.meters.streams_cut.clone(),
+        }
+        .start();
+        return Response::from_parts(cleaned(parts, true), EdgeBody::empty());
+    }
+    let (parts, incoming) = response.into_parts();
+    let endless = incoming.size_hint().exact().is_none();
+    // A request body that is still arriving keeps its guard whatever the answer's length is.
+    let guard = guard.map(|mut guard| {
+        if endless && is_event_stream(&parts) {
+            guard.start();
+        }
+        guard
+    });
+    let guard = guard.filter(|guard| endless || guard.has_started());
+    let body = EdgeBody::proxied(ResponseBody::new(incoming, limits.stream_idle, guard));
+    Response::from_parts(cleaned(parts, false), body)
+}
+
+fn cleaned(mut parts: response::Parts, upgrade: bool) -> response::Parts {
+    headers::prepare_response(&mut parts.headers, upgrade);
+    parts.version = Version::HTTP_11;
+    parts.extensions.clear();
+    parts
+}
+
+fn is_event_stream(parts: &response::Parts) -> bool {
+    let kind = parts.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    kind.get(..17).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
+}
+
+const UNREACHABLE: &str =
+    "The service behind the gateway refused or broke the connection. Try again later.";
+const TOO_SLOW: &str = "The service behind the gateway did not answer in time. Try again later.";
+const CALLER_BODY: &str = "The request's body broke off, stopped arriving or is malformed. Send it again.";
+
+fn failed(edge: &Edge, exchange: &Exchange, route: &Route, error: &UpstreamError) -> Response<EdgeBody> {
+    let (code, detail) = match error {
+        UpstreamError::CallerBody => return exchange.refuse(edge, ErrorCode::InvalidRequest, CALLER_BODY),
+        UpstreamError::Unreachable(_) => (ErrorCode::UpstreamUnreachable, UNREACHABLE),
+        UpstreamError::TimedOut => (ErrorCode::UpstreamTimeout, TOO_SLOW),
+    };
+    edge.meters.upstream_failures.increment(1);
+    tracing::warn!(
+        request_id = %exchange.request_id,
+        upstream = %route.upstream,
+        cause = std::error::Error::source(error),
+        "{error}"
+    );
+    exchange.refuse(edge, code, detail)
+}

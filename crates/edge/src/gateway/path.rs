@@ -1,0 +1,261 @@
+//! Which upstream a path belongs to, judged on a normalised path; what is ambiguous is refused, not guessed.
+//!
+//! A path is read in two ways: strictly, where `%2F`, `\`, `//` and `;x` are data, and loosely, as a lenient
+//! upstream might read it. When both readings lead to the same route, the path passes with its bytes unchanged.
+
+use std::borrow::Cow;
+
+use crate::options::Route;
+
+/// Why a path is not served. The text is for the caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum PathError {
+    /// Not a path at all: `*`, or nothing.
+    #[error("The request needs a path that begins with a slash.")]
+    NotAPath,
+    /// `%` without two hexadecimal digits.
+    #[error("The path holds a % that is not followed by two hexadecimal digits.")]
+    BadEscape,
+    /// A byte 0, encoded.
+    #[error("The path holds an encoded NUL.")]
+    Nul,
+    /// `.` or `..` as a segment, in whatever spelling.
+    #[error("The path holds a dot segment. Send the path that you mean.")]
+    DotSegment,
+    /// The two readings lead to different routes.
+    #[error("The path can be read in two ways. Remove encoded slashes, backslashes, semicolons and double slashes.")]
+    Ambiguous,
+}
+
+/// Both readings of a path.
+#[derive(Debug, PartialEq, Eq)]
+struct Readings<'a> {
+    strict: Cow<'a, [u8]>,
+    loose: Cow<'a, [u8]>,
+}
+
+/// Where a path leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Target<'a> {
+    /// The reserved tree.
+    Own,
+    /// An upstream.
+    Route(&'a Route),
+    /// Nowhere.
+    Nothing,
+}
+
+/// Routes in order of judgement, and the reserved tree.
+#[derive(Debug)]
+pub(crate) struct RouteTable {
+    own_path: Option<String>,
+    routes: Vec<Route>,
+}
+
+impl RouteTable {
+    /// A table; without `own_path` there is no reserved tree on this listener.
+    pub(crate) fn new(own_path: Option<String>, mut routes: Vec<Route>) -> Self {
+        routes.sort_by_key(|route| std::cmp::Reverse(route.path.len()));
+        Self { own_path, routes }
+    }
+
+    /// Finds where a request's path leads.
+    pub(crate) fn find(&self, path: &str) -> Result<Target<'_>, PathError> {
+        let readings = read(path)?;
+        let target = self.look_up(&readings.strict);
+        if readings.strict != readings.loose && self.look_up(&readings.loose) != target {
+            return Err(PathError::Ambiguous);
+        }
+        Ok(target)
+    }
+
+    fn look_up(&self, path: &[u8]) -> Target<'_> {
+        if self.own_path.as_deref().is_some_and(|own| is_within(path, own)) {
+            return Target::Own;
+        }
+        match self.routes.iter().find(|route| is_within(path, &route.path)) {
+            Some(route) => Target::Route(route),
+            None => Target::Nothing,
+        }
+    }
+}
+
+/// Whether `path` is `prefix` or lies below it, segment by segment.
+fn is_within(path: &[u8], prefix: &str) -> bool {
+    match path.strip_prefix(prefix.as_bytes()) {
+        Some(rest) => prefix.ends_with('/') || rest.is_empty() || rest.starts_with(b"/"),
+        None => false,
+    }
+}
+
+fn read(path: &str) -> Result<Readings<'_>, PathError> {
+    let bytes = path.as_bytes();
+    if bytes.first() != Some(&b'/') {
+        return Err(PathError::NotAPath);
+    }
+    let plain = !bytes.iter().any(|byte| matches!(byte, b'%' | b'\\' | b';'))
+        && !bytes.windows(2).any(|pair| pair == b"//" || pair == b"/.");
+    if plain {
+        return Ok(Readings { strict: Cow::Borrowed(bytes), loose: Cow::Borrowed(bytes) });
+    }
+    let strict = decode(bytes)?;
+    let loose = loosen(&strict);
+    if loose.split(|byte| *byte == b'/').any(|segment| segment == b"." || segment == b"..") {
+        return Err(PathError::DotSegment);
+    }
+    Ok(Readings { strict: Cow::Owned(strict), loose: Cow::Owned(loose) })
+}
+
+/// Decodes escapes, except those of characters that separate: they stay apart as `%2F`, `%5C`, `%3B`, `%25`.
+fn decode(bytes: &[u8]) -> Result<Vec<u8>, PathError> {
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some((byte, after)) = rest.split_first() {
+        rest = after;
+        if *byte != b'%' {
+            decoded.push(*byte);
+            continue;
+        }
+        let (digits, after) = after.split_at_checked(2).ok_or(PathError::BadEscape)?;
+        rest = after;
+        match hexadecimal(digits).ok_or(PathError::BadEscape)? {
+            0 => return Err(PathError::Nul),
+            b'/' => decoded.extend_from_slice(b"%2F"),
+            b'\\' => decoded.extend_from_slice(b"%5C"),
+            b';' => decoded.extend_from_slice(b"%3B"),
+            b'%' => decoded.extend_from_slice(b"%25"),
+            other => decoded.push(other),
+        }
+    }
+    Ok(decoded)
+}
+
+fn hexadecimal(digits: &[u8]) -> Option<u8> {
+    digits.iter().try_fold(0_u8, |value, digit| {
+        let digit = char::from(*digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())?;
+        Some(value << 4 | digit)
+    })
+}
+
+/// The same path as a lenient reader has it: every separator is one, parameters are gone, runs are single.
+fn loosen(strict: &[u8]) -> Vec<u8> {
+    let mut loose = Vec::with_capacity(strict.len());
+    let mut in_parameters = false;
+    let mut rest = strict;
+    while let Some((byte, after)) = rest.split_first() {
+        let (byte, after) = match (byte, after.get(..2)) {
+            (b'%', Some(b"2F" | b"5C")) => (b'/', after.get(2..).unwrap_or_default()),
+            (b'%', Some(b"3B")) => (b';', after.get(2..).unwrap_or_default()),
+            (b'\\', _) => (b'/', after),
+            (other, _) => (*other, after),
+        };
+        rest = after;
+        match byte {
+            b'/' => {
+                in_parameters = false;
+                if loose.last() != Some(&b'/') {
+                    loose.push(b'/');
+                }
+            }
+            b';' => in_parameters = true,
+            other if !in_parameters => loose.push(other),
+            _ => {}
+        }
+    }
+    loose
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(path: &str) -> Route {
+        Route::new(path, "http://127.0.0.1:1".parse().unwrap())
+    }
+
+    fn table() -> RouteTable {
+        let routes = vec![route("/api/"), route("/api/webhooks/"), route("/api/webhooks/private")];
+        RouteTable::new(Some("/api/rk/".to_owned()), routes)
+    }
+
+    fn found(path: &str) -> Result<String, PathError> {
+        table().find(path).map(|target| match target {
+            Target::Own => "own".to_owned(),
+            Target::Route(route) => route.path.clone(),
+            Target::Nothing => "nothing".to_owned(),
+        })
+    }
+
+    #[test]
+    fn the_longest_matching_path_wins_by_whole_segments() {
+        for (path, expected) in [
+            ("/api/", "/api/"),
+            ("/api/x", "/api/"),
+            ("/api/webhooks", "/api/"),
+            ("/api/webhooksandmore", "/api/"),
+            ("/api/webhooks/x", "/api/webhooks/"),
+            ("/api/webhooks/private", "/api/webhooks/private"),
+            ("/api/webhooks/private/x", "/api/webhooks/private"),
+            ("/api/webhooks/privately", "/api/webhooks/"),
+            ("/api/rk/account", "own"),
+            ("/api/rkx", "/api/"),
+            ("/api", "nothing"),
+            ("/else", "nothing"),
+        ] {
+            assert_eq!(found(path).unwrap(), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn escapes_that_change_nothing_pass_and_are_seen_through() {
+        for (path, expected) in [
+            ("/api/%77ebhooks/x", "/api/webhooks/"),
+            ("/api/r%6B/account", "own"),
+            ("/api/files/group%2Fproject", "/api/"),
+            ("/api/a//b", "/api/"),
+            ("/api/x;v=1/y", "/api/"),
+            ("/api/%252e%252e/x", "/api/"),
+            ("/api/.well-known/..x", "/api/"),
+            ("/api/%C3%A9", "/api/"),
+        ] {
+            assert_eq!(found(path).unwrap(), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_two_readers_route_differently_is_refused() {
+        for path in [
+            "/api/webhooks%2Fx",
+            "/api/webhooks%5cx",
+            "/api//webhooks/x",
+            "/api/webhooks\\x",
+            "/api/webhooks/private;x/y",
+            "/api/webhooks/private%3Bx/y",
+            "/api/webhooks/%2Fprivate",
+            "/api//rk/account",
+            "/api/rk%2Faccount",
+            "/api;x/rk/account",
+            "/%2fapi/x",
+            "//api/x",
+        ] {
+            assert_eq!(found(path), Err(PathError::Ambiguous), "{path}");
+        }
+    }
+
+    #[test]
+    fn dot_segments_nul_and_broken_escapes_are_refused_in_every_spelling() {
+        for path in [
+            "/api/..", "/api/../x", "/api/./x", "/api/%2e%2E/x", "/api/.%2e/x", "/api/x/..;/y", "/api/%2e;v/y",
+            "/api/a%2F..%2Fb", "/api/a\\..\\b", "/api/a%5c..%5cb", "/api/..%3Bx/y",
+        ] {
+            assert_eq!(found(path), Err(PathError::DotSegment), "{path}");
+        }
+        assert_eq!(found("/api/%00"), Err(PathError::Nul));
+        for path in ["/api/%", "/api/%2", "/api/%zz", "/api/%+1"] {
+            assert_eq!(found(path), Err(PathError::BadEscape), "{path}");
+        }
+        for path in ["*", "", "api/x"] {
+            assert_eq!(found(path), Err(PathError::NotAPath), "{path}");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The counters of the data plane, made once, so that counting costs one atomic addition.
+
+use std::time::Duration;
+
+use metrics::{
+    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge,
+    histogram,
+};
+use rndrkit_domain::decision::{Decision, Denial};
+
+/// A way in: each shows the same decision in its own words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// In front of an upstream.
+    Gateway,
+    /// The reserved tree.
+    Own,
+    /// `POST /v1/keys/verify`.
+    Verify,
+}
+
+impl Door {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Gateway => "gateway",
+            Self::Own => "self",
+            Self::Verify => "verify",
+        }
+    }
+}
+
+struct DoorMeters {
+    valid: Counter,
+    denied: [Counter; Denial::ALL.len()],
+    seconds: Histogram,
+}
+
+impl DoorMeters {
+    fn new(door: Door) -> Self {
+        let door = door.as_str();
+        let counter = |code: &'static str| counter!("rndrkit_decisions_total", "door" => door, "code" => code);
+        Self {
+            valid: counter("valid"),
+            denied: Denial::ALL.map(|denial| counter(denial.as_str())),
+            seconds: histogram!("rndrkit_decision_seconds", "door" => door),
+        }
+    }
+}
+
+/// All handles of the data plane.
+pub(crate) struct Meters {
+    gateway: DoorMeters,
+    own: DoorMeters,
+    verify: DoorMeters,
+    /// Long connections ended because their key or account no longer allows them.
+    pub(crate) streams_cut: Counter,
+    /// Requests that an upstream failed: not reached, broken, or too slow.
+    pub(crate) upstream_failures: Counter,
+}
+
+impl Meters {
+    pub(crate) fn new() -> Self {
+        Self {
+            gateway: DoorMeters::new(Door::Gateway),
+            own: DoorMeters::new(Door::Own),
+            verify: DoorMeters::new(Door::Verify),
+            streams_cut: counter!("rndrkit_streams_cut_total"),
+            upstream_failures: counter!("rndrkit_upstream_failures_total"),
+        }
+    }
+
+    /// Counts one decision and how long it took.
+    pub(crate) fn decided(&self, door: Door, decision: &Decision, took: Duration) {
+        let meters = match door {
+            Door::Gateway => &self.gateway,
+            Door::Own => &self.own,
+            Door::Verify => &self.verify,
+        };
+        match decision {
+            Decision::Allowed { .. } => meters.valid.increment(1),
+            Decision::Denied { denial, .. } => {
+                let position = Denial::ALL.iter().position(|known| known == denial);
+                if let Some(counter) = position.and_then(|position| meters.denied.get(position)) {
+                    counter.increment(1);
+                }
+            }
+        }
+        meters.seconds.record(took.as_secs_f64());
+    }
+}
+
+/// One connection, counted while it lives.
+pub(crate) struct ConnectionCount(Gauge);
+
+impl ConnectionCount {
+    pub(crate) fn new(listener: &'static str) -> Self {
+        let gauge = gauge!("rndrkit_connections", "listener" => listener);
+        gauge.increment(1.0);
+        Self(gauge)
+    }
+}
+
+impl Drop for ConnectionCount {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
+}
+
+/// Describes this crate's metrics to the recorder in force.
+pub fn describe_metrics() {
+    describe_counter!("rndrkit_decisions_total", "Decisions on requests, by door and code");
+    describe_histogram!("rndrkit_decision_seconds", Unit::Seconds, "Time that a decision took, by door");
+    describe_gauge!("rndrkit_connections", "Open connections, upgraded ones included, by listener");
+    describe_counter!("rndrkit_streams_cut_total", "Long connections ended because their key was");
+    describe_counter!("rndrkit_upstream_failures_total", "Requests that an upstream did not answer properly");
+}

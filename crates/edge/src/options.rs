@@ -1,0 +1,178 @@
+//! What the data plane is told at start: plain typed values, filled by the binary from its settings.
+//!
+//! Deliberately absent: reading settings and judging them (the binary does both), and everything that can
+//! change while the process runs.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Uri;
+use ipnet::IpNet;
+use rndrkit_domain::key_text::Digest;
+use rndrkit_domain::plan::PlanId;
+
+/// Whether a route wants an API key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum KeyRule {
+    /// A decision is made, and only an admitted request passes.
+    #[default]
+    Required,
+    /// Everybody passes, as nobody: no identity headers are added.
+    None,
+}
+
+/// Which `Host` the upstream sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HostRule {
+    /// The caller's.
+    #[default]
+    Client,
+    /// The upstream's own name.
+    Upstream,
+}
+
+/// What happens to a CORS preflight without a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PreflightRule {
+    /// It is judged like any request: no key, no answer from the upstream.
+    #[default]
+    Refuse,
+    /// It passes, as nobody.
+    Pass,
+}
+
+/// One upstream behind a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// Path prefix, beginning with `/`; matches whole segments only.
+    pub path: String,
+    /// Scheme and authority; the request's own path and query are sent unchanged.
+    pub upstream: Uri,
+    /// Whether a key is wanted.
+    pub key: KeyRule,
+    /// Which `Host` is sent.
+    pub host: HostRule,
+    /// What happens to a preflight.
+    pub preflight: PreflightRule,
+}
+
+impl Route {
+    /// A route with the defaults: key required, the caller's host, preflights refused.
+    #[must_use]
+    pub fn new(path: impl Into<String>, upstream: Uri) -> Self {
+        Self {
+            path: path.into(),
+            upstream,
+            key: KeyRule::default(),
+            host: HostRule::default(),
+            preflight: PreflightRule::default(),
+        }
+    }
+}
+
+/// Bounds on what one client, one connection and one upstream may take. `Default` has the product's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections that one listener holds at once, upgraded ones included; further ones wait unaccepted.
+    pub max_connections: usize,
+    /// Longest time from a connection's readiness to the end of a request's headers. Also how long an idle
+    /// connection is kept.
+    pub header_timeout: Duration,
+    /// Longest time for a TLS handshake.
+    pub handshake_timeout: Duration,
+    /// Longest time in which a client may take none of the bytes that wait for it.
+    pub write_stall: Duration,
+    /// Longest pause between two pieces of a request's body.
+    pub body_stall: Duration,
+    /// Longest time to reach an upstream, its TLS handshake included.
+    pub connect_timeout: Duration,
+    /// Longest time from the end of the request to the upstream's response headers.
+    pub response_timeout: Duration,
+    /// Longest silence of a response's body or an upgraded connection.
+    pub stream_idle: Duration,
+    /// How often a long connection is judged again without a change, for ends that only time brings.
+    pub recheck_interval: Duration,
+    /// How long a shutdown waits for requests and streams in progress.
+    pub shutdown: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            // Each costs a descriptor here and one toward the upstream; containers often allow 16 Ki or more.
+            max_connections: 8_192,
+            // A head fits in a few packets; the usual 30 s leave room for the worst mobile link.
+            header_timeout: Duration::from_secs(30),
+            handshake_timeout: Duration::from_secs(10),
+            write_stall: Duration::from_secs(60),
+            body_stall: Duration::from_secs(60),
+            connect_timeout: Duration::from_secs(5),
+            response_timeout: Duration::from_secs(60),
+            // Longer than any usual heartbeat, short enough that dead peers do not fill the table.
+            stream_idle: Duration::from_secs(600),
+            recheck_interval: Duration::from_secs(30),
+            shutdown: Duration::from_secs(25),
+        }
+    }
+}
+
+/// Finds the name that people know a plan by.
+pub type PlanNames = Arc<dyn Fn(&PlanId) -> String + Send + Sync>;
+
+/// Everything that the data plane is told at start.
+#[derive(Clone)]
+pub struct EdgeOptions {
+    /// Where people reach the dashboard, without a final `/`.
+    pub public_url: String,
+    /// The product's name: the realm of challenges, and in texts.
+    pub brand_name: String,
+    /// The reserved tree, such as `/api/rk/`; ends with `/`.
+    pub own_path: String,
+    /// Upstreams by path.
+    pub routes: Vec<Route>,
+    /// Whether routes live on a listener of their own; the public one then keeps only [`Self::own_path`].
+    pub separate_gateway: bool,
+    /// Whose forwarded headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Digest of the operator token.
+    pub operator_token: Digest,
+    /// Names of plans, for answers.
+    pub plan_names: PlanNames,
+    /// Bounds.
+    pub limits: Limits,
+    /// How `https` upstreams are checked; default: TLS 1.2 or later, the machine's own certificates.
+    pub upstream_tls: Option<Arc<rustls::ClientConfig>>,
+}
+
+impl EdgeOptions {
+    /// Options with the product's defaults and no route.
+    #[must_use]
+    pub fn new(public_url: impl Into<String>, operator_token: Digest) -> Self {
+        Self {
+            public_url: public_url.into(),
+            brand_name: "RndrKit".to_owned(),
+            own_path: "/api/rk/".to_owned(),
+            routes: Vec::new(),
+            separate_gateway: false,
+            trusted_proxies: Vec::new(),
+            operator_token,
+            plan_names: Arc::new(|plan: &PlanId| plan.as_str().to_owned()),
+            limits: Limits::default(),
+            upstream_tls: None,
+        }
+    }
+}
+
+impl fmt::Debug for EdgeOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EdgeOptions")
+            .field("public_url", &self.public_url)
+            .field("own_path", &self.own_path)
+            .field("routes", &self.routes)
+            .field("separate_gateway", &self.separate_gateway)
+            .field("trusted_proxies", &self.trusted_proxies)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,48 @@
+//! The reserved tree (`/api/rk/`): judged here, answered by the control plane behind an opaque service.
+
+use http::{Method, Request, Response};
+use hyper::body::Incoming;
+use rndrkit_domain::decision::{Decision, Denial};
+
+use crate::body::EdgeBody;
+use crate::edge::{Edge, Exchange, Fallback};
+use crate::meters::Door;
+use crate::problem;
+
+/// Below the reserved tree: ends the key that is sent.
+const SELF_DELETE: &str = "keys/self";
+
+/// Judges a request to the reserved tree, and passes it on with the [`Decision`] beside it.
+pub(crate) async fn serve(
+    edge: &Edge,
+    exchange: &Exchange,
+    fallback: Fallback,
+    mut request: Request<Incoming>,
+) -> Response<EdgeBody> {
+    let ends_itself = request.method() == Method::DELETE
+        && request.uri().path().strip_prefix(edge.options.own_path.as_str()) == Some(SELF_DELETE);
+    // A key must be able to end itself whatever its budget is, so that takes nothing from it.
+    let cost = u32::from(!ends_itself);
+    let judged = edge.decide(Door::Own, request.headers(), exchange.client.info.ip, cost).await;
+    if let Some(taken_from) = judged.taken_from {
+        taken_from.remove(request.headers_mut());
+    }
+    let decision = judged.verified.decision;
+    if let Decision::Denied { denial, caller, budget } = &decision
+        && !(ends_itself && caller.is_some() && may_still_end_itself(*denial))
+    {
+        return exchange.deny(edge, *denial, judged.detail, budget.as_ref());
+    }
+    let budget = problem::budget_of(&decision).copied();
+    request.extensions_mut().insert(decision);
+    let mut response = exchange.pass_on(fallback, request).await;
+    if let Some(budget) = budget {
+        problem::set_rate_limit(response.headers_mut(), &budget);
+    }
+    response
+}
+
+/// Whether a denial is about what the account may do now, and not about the key.
+const fn may_still_end_itself(denial: Denial) -> bool {
+    matches!(denial, Denial::AccountSuspended | Denial::PlanRequired | Denial::RateLimited)
+}
