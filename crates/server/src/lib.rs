@@ -13,7 +13,6 @@ mod state;
 mod wire;
 
 use axum::Router;
-
 use dashboard::DashboardState;
 
 pub use api::{Access, OperatorRoute, operator_router, operator_routes};

@@ -140,3 +140,15 @@ async fn the_rest_of_the_own_tree_is_problems_and_no_list_or_create_is_there() {
     assert_eq!(answer.header("allow"), "DELETE");
     answer.problem("method_not_allowed");
 }
+
+#[tokio::test]
+async fn beside_the_own_tree_the_public_listener_is_the_dashboard() {
+    let app = App::start().await;
+    for (path, status) in [("/sign-in", StatusCode::OK), ("/no-such-page", StatusCode::NOT_FOUND)] {
+        let answer = app.public("GET", path).header("host", "localhost:8080").send().await;
+        assert_eq!(answer.status, status, "{path}: {}", answer.body);
+        assert!(answer.header("content-type").starts_with("text/html"), "{path}");
+    }
+    let internal = app.public("GET", "/v1/accounts").header("host", "localhost:8080").token("operator-token");
+    assert_eq!(internal.send().await.status, StatusCode::NOT_FOUND, "the operator API is not public");
+}
