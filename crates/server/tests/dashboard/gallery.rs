@@ -1,9 +1,11 @@
 //! Every state of every page, from fixtures: for looking at, and for rules that hold on all of them.
 
+use std::cmp::Ordering;
+
 use askama::Template;
 use rndrkit_domain::time::Timestamp;
 use rndrkit_server::dashboard::assets;
-use rndrkit_server::dashboard::view::billing::{BillingPage, PlanCard};
+use rndrkit_server::dashboard::view::billing::{BillingPage, PlanCard, Rank};
 use rndrkit_server::dashboard::view::errors::ErrorPage;
 use rndrkit_server::dashboard::view::frame::{Frame, Gate, Notice, Place, Tone};
 use rndrkit_server::dashboard::view::gate::{
@@ -211,8 +213,11 @@ fn plans(current: usize, losing: Option<&str>) -> Vec<PlanCard> {
     let plan = |position: usize, id: &str, name: &str, access: bool, rate: &str, burst: &str| PlanCard {
         id: id.to_owned(),
         name: name.to_owned(),
-        current: position == current,
-        is_upgrade: position > current,
+        rank: match position.cmp(&current) {
+            Ordering::Less => Rank::Lower,
+            Ordering::Equal => Rank::Current,
+            Ordering::Greater => Rank::Higher,
+        },
         api_access: access,
         active_keys: if access { "Up to 5" } else { "None" }.to_owned(),
         rate: if access { rate } else { "None" }.to_owned(),

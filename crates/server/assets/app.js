@@ -1,0 +1,130 @@
+// What plain forms cannot do: copying, dialogs in place of pages, one send per form, and taking a secret
+// off the page when it is left. Every page works without this file.
+"use strict";
+
+const COPIED_MS = 2000;
+
+// A form marked data-once is sent once, however often its button is pressed.
+function sendOnce(form) {
+  let sent = false;
+  form.addEventListener("submit", (event) => {
+    if (sent) {
+      event.preventDefault();
+      return;
+    }
+    sent = true;
+    form.setAttribute("aria-busy", "true");
+    // Disabling at once would drop the button from the submission.
+    setTimeout(() => form.querySelector("button:not([type=button])")?.setAttribute("aria-disabled", "true"));
+  });
+  // Coming back to a kept page makes its form usable again.
+  addEventListener("pageshow", () => {
+    sent = false;
+    form.removeAttribute("aria-busy");
+    form.querySelector("button:not([type=button])")?.removeAttribute("aria-disabled");
+  });
+}
+
+// A GET form marked data-opens shows a dialog instead of going to its page.
+function openInPlace(form) {
+  const dialog = document.getElementById(form.dataset.opens);
+  form.addEventListener("submit", (event) => {
+    if (form.querySelector("[aria-disabled=true]")) {
+      event.preventDefault();
+    } else if (dialog?.showModal) {
+      event.preventDefault();
+      fill(dialog, form);
+      dialog.showModal();
+    }
+  });
+}
+
+function fill(dialog, form) {
+  for (const place of dialog.querySelectorAll("[data-fill]")) {
+    place.textContent = form.dataset[place.dataset.fill] ?? "";
+  }
+  dialog.querySelector("[data-fill-action]")?.setAttribute("action", form.getAttribute("action"));
+}
+
+function closeFrom(dialog) {
+  for (const closer of dialog.querySelectorAll("[data-close]")) {
+    closer.addEventListener("click", (event) => {
+      event.preventDefault();
+      dialog.close();
+    });
+  }
+}
+
+function textOf(element) {
+  return "value" in element ? element.value : element.textContent;
+}
+
+function select(element) {
+  if (element.select) {
+    element.select();
+  } else {
+    getSelection().selectAllChildren(element);
+  }
+}
+
+// Without a secure context there is no clipboard: the button then selects the text.
+function copyButton(button, say) {
+  const source = document.getElementById(button.dataset.copies);
+  const label = button.innerHTML;
+  let reset;
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(textOf(source));
+      button.textContent = "Copied";
+      say("Copied");
+    } catch {
+      select(source);
+      button.textContent = "Selected";
+      say("Selected. Press Control C or Command C to copy.");
+    }
+    clearTimeout(reset);
+    reset = setTimeout(() => { button.innerHTML = label; }, COPIED_MS);
+  });
+}
+
+// The panel with a new secret: Done needs the check mark, leaving asks once, and what is left is emptied.
+function reveal(panel) {
+  const stored = panel.querySelector("[data-stored]");
+  const finish = panel.querySelector("[data-finish]");
+  const done = finish.querySelector("button");
+  const status = panel.querySelector("[data-says]");
+  const say = (text) => { status.textContent = text; };
+  const follow = () => { done.disabled = !stored.checked; };
+  const ask = (event) => { if (!stored.checked) event.preventDefault(); };
+
+  stored.checked = false;
+  stored.addEventListener("change", follow);
+  follow();
+  for (const button of panel.querySelectorAll("[data-copies]")) copyButton(button, say);
+  const secret = panel.querySelector("input[data-secret]");
+  secret.addEventListener("focus", () => secret.select());
+  panel.querySelector("[tabindex]").focus();
+
+  addEventListener("beforeunload", ask);
+  addEventListener("pagehide", () => {
+    for (const element of panel.querySelectorAll("[data-secret]")) {
+      if ("value" in element) {
+        element.value = "";
+        element.removeAttribute("value");
+      } else {
+        element.textContent = "";
+      }
+    }
+  });
+}
+
+// A page kept by the browser after its secret was taken off says nothing useful: load the real one.
+addEventListener("pageshow", (event) => {
+  if (event.persisted && document.querySelector("[data-reveal]")) location.replace("/settings#api-keys");
+});
+
+document.querySelectorAll("form[data-once]").forEach(sendOnce);
+document.querySelectorAll("form[data-opens]").forEach(openInPlace);
+document.querySelectorAll("dialog").forEach(closeFrom);
+document.querySelectorAll("[data-reveal]").forEach(reveal);

@@ -1,0 +1,239 @@
+//! `GET /settings`, and the parts that other pages share with it: the frame and the section *API Keys*.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::Response;
+use http::StatusCode;
+use rndrkit_control::{Error, KeyOverview};
+use rndrkit_domain::account::{Account, AccountStatus};
+use rndrkit_domain::id::KeyId;
+use rndrkit_domain::key::{ApiKey, RevokedReason};
+use rndrkit_domain::key_text;
+use rndrkit_domain::plan::Plan;
+use rndrkit_domain::time::Timestamp;
+use serde::Deserialize;
+
+use super::answer;
+use super::assets;
+use super::failure::Failure;
+use super::form::PageQuery;
+use super::state::DashboardState;
+use super::view::frame::{Frame, Notice, Place, Tone};
+use super::view::keys::{
+    CreateForm, KeyList, KeyRow, KeysSection, KnownKeys, LastUsed, Locked, PastKeyRow, RepeatedCreate,
+    Revealed,
+};
+use super::view::settings::{AccountSection, SettingsPage};
+use super::view::words;
+use super::visitor::SignedIn;
+
+/// A key that was not used for this long after it was made is worth a look.
+const NEVER_USED_HINT: Duration = Duration::from_secs(7 * 86_400);
+/// A key that was not used for this long is worth a look.
+const LONG_AGO_HINT: Duration = Duration::from_secs(30 * 86_400);
+/// Characters of a form's one-time number: 131 random bits.
+const FORM_ID_CHARS: usize = 22;
+
+/// What another page's form has just done. Each is checked against what is, and then put into words.
+#[derive(Deserialize, Default)]
+pub(super) struct Done {
+    #[serde(default)]
+    deleted: String,
+    #[serde(default)]
+    changed: String,
+}
+
+pub(super) async fn show(
+    State(state): State<DashboardState>,
+    who: SignedIn,
+    PageQuery(done): PageQuery<Done>,
+) -> Result<Response, Failure> {
+    draw(&state, &who, StatusCode::OK, Extra { done, ..Extra::default() }).await
+}
+
+/// The address of the form, opened as a page (after signing in again, say).
+pub(super) async fn to_section() -> Response {
+    answer::see_other("/settings#api-keys")
+}
+
+/// What an answer shows beside the state of things.
+#[derive(Default)]
+pub(super) struct Extra {
+    pub(super) done: Done,
+    pub(super) created: Option<Revealed>,
+    pub(super) repeated: Option<RepeatedCreate>,
+    pub(super) notice: Option<Notice>,
+}
+
+/// Draws the settings as they are now.
+pub(super) async fn draw(
+    state: &DashboardState,
+    who: &SignedIn,
+    status: StatusCode,
+    extra: Extra,
+) -> Result<Response, Failure> {
+    let overview = match state.control().key_overview(&who.context, who.account.id).await {
+        Ok(overview) => Some(overview),
+        Err(Error::Unavailable(cause)) => {
+            tracing::warn!(cause, "keys cannot be listed");
+            None
+        }
+        Err(error) => return Err(error.into()),
+    };
+    // A new secret is shown whatever else fails: there is no second chance.
+    let status = match (&overview, &extra.created) {
+        (None, None) => StatusCode::SERVICE_UNAVAILABLE,
+        _ => status,
+    };
+    let plan_name =
+        overview.as_ref().map_or_else(|| who.account.plan.to_string(), |known| known.plan.name.clone());
+    let mut frame = frame(state, Place::Settings, &who.account, &plan_name);
+    let done = overview.as_ref().and_then(|known| done_notice(known, &extra.done));
+    frame.notices.extend(extra.notice);
+    frame.notices.extend(done);
+    let keys = section(state, overview, extra.created, extra.repeated).await;
+    let view = SettingsPage { frame, keys, account: account_section(who) };
+    Ok(answer::page(status, &view))
+}
+
+/// The frame of a signed-in page.
+pub(super) fn frame(state: &DashboardState, place: Place, account: &Account, plan_name: &str) -> Frame {
+    let suspended = (account.status == AccountStatus::Suspended).then(|| Notice {
+        tone: Tone::Danger,
+        title: "This account is suspended.".to_owned(),
+        text: format!(
+            "Its API keys answer 403 until whoever runs {} resumes it. Nothing was deleted, and you can still \
+             delete keys.",
+            state.brand()
+        ),
+        link: None,
+    });
+    Frame {
+        brand: state.brand().to_owned(),
+        place,
+        account_name: account.name.to_string(),
+        plan_name: plan_name.to_owned(),
+        notices: suspended.into_iter().collect(),
+        assets: assets::urls(),
+    }
+}
+
+fn account_section(who: &SignedIn) -> AccountSection {
+    AccountSection {
+        name: who.account.name.to_string(),
+        email: who.account.email.to_string(),
+        signed_in_as: who.email(),
+        id: who.account.id.to_string(),
+    }
+}
+
+fn done_notice(known: &KeyOverview, done: &Done) -> Option<Notice> {
+    let good =
+        |title: String, text: &str| Notice { tone: Tone::Good, title, text: text.to_owned(), link: None };
+    if let Ok(id) = done.deleted.parse::<KeyId>() {
+        let key = known.past.iter().find(|key| key.id == id && key.revoked.is_some())?;
+        let text = "Requests with it get 401 Unauthorized from now on.";
+        return Some(good(format!("{} was deleted.", key.name), text));
+    }
+    let text =
+        if known.plan.api_access { "It includes API access." } else { "It does not include API access." };
+    (done.changed == "plan").then(|| good(format!("You are on the {} plan now.", known.plan.name), text))
+}
+
+async fn section(
+    state: &DashboardState,
+    overview: Option<KeyOverview>,
+    created: Option<Revealed>,
+    repeated: Option<RepeatedCreate>,
+) -> KeysSection {
+    let form = CreateForm { form_id: new_form_id(state), ..CreateForm::default() };
+    let (list, locked) = match overview {
+        None => (KeyList::Unavailable, None),
+        Some(known) => {
+            // Without the other plans' names the page still says what this plan lacks.
+            let plans = if known.plan.api_access {
+                Vec::new()
+            } else {
+                state.control().list_plans().await.unwrap_or_default()
+            };
+            let locked = (!known.plan.api_access).then(|| locked(&known.plan, &plans));
+            (KeyList::Known(known_keys(&known, state.control().now(), state.brand())), locked)
+        }
+    };
+    KeysSection { list, locked, created, repeated, form, sample: state.sample() }
+}
+
+/// A one-time number for the form *Create API Key*.
+pub(super) fn new_form_id(state: &DashboardState) -> String {
+    let mut id = String::new();
+    key_text::push_random_base62(&mut id, FORM_ID_CHARS, state.entropy());
+    id
+}
+
+/// Names of plans with and without API access, in words.
+pub(super) struct PlanNames {
+    pub(super) with_access: String,
+    pub(super) without_access: String,
+}
+
+pub(super) fn plan_names(plans: &[Plan]) -> PlanNames {
+    let named = |access: bool| -> Vec<&str> {
+        plans.iter().filter(|plan| plan.api_access == access).map(|plan| plan.name.as_str()).collect()
+    };
+    PlanNames {
+        with_access: words::list(&named(true), "and"),
+        without_access: words::list(&named(false), "or"),
+    }
+}
+
+fn locked(plan: &Plan, plans: &[Plan]) -> Locked {
+    let names = plan_names(plans);
+    Locked {
+        plan_name: plan.name.clone(),
+        plans_with_access: names.with_access,
+        plans_without_access: names.without_access,
+    }
+}
+
+fn known_keys(known: &KeyOverview, now: Timestamp, brand: &str) -> KnownKeys {
+    KnownKeys {
+        active: known.active.iter().map(|key| key_row(key, now)).collect(),
+        past: known.past.iter().map(|key| past_row(key, now, brand)).collect(),
+        limit: known.plan.active_keys,
+    }
+}
+
+pub(super) fn key_row(key: &ApiKey, now: Timestamp) -> KeyRow {
+    let last_used = match key.last_used_at {
+        None if now.since(key.created_at) >= NEVER_USED_HINT => LastUsed::NeverForLong,
+        None => LastUsed::Never,
+        Some(at) if now.since(at) >= LONG_AGO_HINT => LastUsed::LongAgo(words::past(now, at)),
+        Some(at) => LastUsed::At(words::past(now, at)),
+    };
+    KeyRow {
+        id: key.id.to_string(),
+        name: key.name.to_string(),
+        mask: key.mask.to_string(),
+        created: words::day(key.created_at),
+        last_used,
+        expires: key.expires_at.map(|end| words::expiry(now, end)),
+    }
+}
+
+fn past_row(key: &ApiKey, now: Timestamp, brand: &str) -> PastKeyRow {
+    let (ended, reason) = match key.revoked {
+        Some((at, RevokedReason::User)) => (at, "Deleted on this page".to_owned()),
+        Some((at, RevokedReason::Operator)) => (at, format!("Deleted by whoever runs {brand}")),
+        Some((at, RevokedReason::Holder)) => (at, "Ended by someone who had the key".to_owned()),
+        Some((at, RevokedReason::AccountDeleted)) => (at, "The account was deleted".to_owned()),
+        None => (key.expires_at.unwrap_or(now), "Reached its expiry date".to_owned()),
+    };
+    PastKeyRow {
+        name: key.name.to_string(),
+        mask: key.mask.to_string(),
+        created: words::day(key.created_at),
+        ended: words::past(now, ended),
+        reason,
+    }
+}

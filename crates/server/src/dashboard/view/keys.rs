@@ -1,0 +1,214 @@
+//! The section *API Keys* of the settings, in all its states, and the pages to create and delete one.
+
+use askama::Template;
+
+use super::frame::Frame;
+use super::{Field, Moment};
+
+/// The section. What it shows follows from `list`, `locked` and `created`.
+#[derive(Debug, Clone)]
+pub struct KeysSection {
+    /// The keys, or that we cannot show them now.
+    pub list: KeyList,
+    /// Set when the plan has no API access.
+    pub locked: Option<Locked>,
+    /// Set in the one answer that shows a new secret.
+    pub created: Option<Revealed>,
+    /// Set when a form was sent twice: the secret was in the first answer.
+    pub repeated: Option<RepeatedCreate>,
+    /// The form behind *Create API Key*.
+    pub form: CreateForm,
+    /// What to try.
+    pub sample: Sample,
+}
+
+/// The keys of an account.
+#[derive(Debug, Clone)]
+pub enum KeyList {
+    /// They could not be read; never drawn as an empty list.
+    Unavailable,
+    /// They are known.
+    Known(KnownKeys),
+}
+
+/// Keys by state.
+#[derive(Debug, Clone)]
+pub struct KnownKeys {
+    /// Active ones, newest first.
+    pub active: Vec<KeyRow>,
+    /// Revoked and expired ones, latest end first.
+    pub past: Vec<PastKeyRow>,
+    /// The most active keys that the plan allows.
+    pub limit: u32,
+}
+
+impl KnownKeys {
+    /// Whether no key can be added.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        u32::try_from(self.active.len()).unwrap_or(u32::MAX) >= self.limit
+    }
+}
+
+/// An active key.
+#[derive(Debug, Clone)]
+pub struct KeyRow {
+    /// Id.
+    pub id: String,
+    /// Name.
+    pub name: String,
+    /// Prefix and four characters.
+    pub mask: String,
+    /// When it was made.
+    pub created: Moment,
+    /// When it was last used.
+    pub last_used: LastUsed,
+    /// When it ends by itself.
+    pub expires: Option<Moment>,
+}
+
+/// The cell *Last used*.
+#[derive(Debug, Clone)]
+pub enum LastUsed {
+    /// Not yet, and the key is young.
+    Never,
+    /// Not for a week: worth a look.
+    NeverForLong,
+    /// Then.
+    At(Moment),
+    /// Then, more than 30 days ago: worth a look.
+    LongAgo(Moment),
+}
+
+impl LastUsed {
+    /// In words, for the dialog.
+    #[must_use]
+    pub fn spoken(&self) -> &str {
+        match self {
+            Self::Never => "Never",
+            Self::NeverForLong => "Never used",
+            Self::At(moment) | Self::LongAgo(moment) => &moment.spoken,
+        }
+    }
+}
+
+/// A key that works no more.
+#[derive(Debug, Clone)]
+pub struct PastKeyRow {
+    /// Name.
+    pub name: String,
+    /// Prefix and four characters.
+    pub mask: String,
+    /// When it was made.
+    pub created: Moment,
+    /// When it ended.
+    pub ended: Moment,
+    /// Who ended it, and why.
+    pub reason: String,
+}
+
+/// What a plan without API access shows.
+#[derive(Debug, Clone)]
+pub struct Locked {
+    /// The plan.
+    pub plan_name: String,
+    /// `Agency and Agency+`; empty when no plan has API access.
+    pub plans_with_access: String,
+    /// `Starter or Pro`.
+    pub plans_without_access: String,
+}
+
+/// A new key with its secret. Drawn once, stored nowhere, not printable.
+#[derive(Clone)]
+pub struct Revealed {
+    /// Name.
+    pub name: String,
+    /// The secret.
+    pub secret: String,
+}
+
+impl std::fmt::Debug for Revealed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Revealed").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// The key that a form sent twice had already made.
+#[derive(Debug, Clone)]
+pub struct RepeatedCreate {
+    /// Id.
+    pub id: String,
+    /// Name.
+    pub name: String,
+}
+
+/// Lines to paste.
+#[derive(Debug, Clone)]
+pub struct Sample {
+    /// Origin of the API, such as `https://rndrkit.io`.
+    pub origin: String,
+    /// A call that every key may make, such as `/api/rk/account`.
+    pub self_path: String,
+    /// `RNDRKIT_API_KEY`.
+    pub variable: String,
+}
+
+/// Values of the form *Create API Key*.
+#[derive(Debug, Clone, Default)]
+pub struct CreateForm {
+    /// One-time number of this form: sent twice, it makes one key.
+    pub form_id: String,
+    /// The name.
+    pub name: Field,
+    /// The chosen entry of [`EXPIRY_CHOICES`].
+    pub expiry: String,
+    /// The day, when the choice is `date`.
+    pub expiry_date: Field,
+    /// What is wrong with the form as a whole.
+    pub problem: Option<String>,
+}
+
+impl CreateForm {
+    /// Whether "More options" starts unfolded, so that no fault is hidden.
+    #[must_use]
+    pub fn options_open(&self) -> bool {
+        self.expiry_date.problem.is_some() || !matches!(self.expiry.as_str(), "" | "never")
+    }
+
+    /// Whether `value` is the chosen entry.
+    #[must_use]
+    pub fn chose(&self, value: &str) -> bool {
+        self.expiry == value
+    }
+}
+
+/// When a new key may end by itself: value and label.
+pub const EXPIRY_CHOICES: [(&str, &str); 5] = [
+    ("never", "Never"),
+    ("30", "After 30 days"),
+    ("90", "After 90 days"),
+    ("365", "After 365 days"),
+    ("date", "On a date"),
+];
+
+/// `GET /settings/api-keys/new`, and the answer to a form with faults.
+#[derive(Debug, Clone, Template)]
+#[template(path = "create_key.html")]
+pub struct CreateKeyPage {
+    /// Frame.
+    pub frame: Frame,
+    /// The form.
+    pub form: CreateForm,
+}
+
+/// `GET /settings/api-keys/{id}/delete`.
+#[derive(Debug, Clone, Template)]
+#[template(path = "delete_key.html")]
+pub struct DeleteKeyPage {
+    /// Frame.
+    pub frame: Frame,
+    /// The key.
+    pub key: KeyRow,
+    /// What went wrong with the first try.
+    pub problem: Option<String>,
+}

@@ -1,0 +1,28 @@
+//! `/`: where the account stands, and how to make the first call.
+
+use askama::Template;
+
+use super::frame::Frame;
+use super::keys::Sample;
+
+/// The page.
+#[derive(Debug, Clone, Template)]
+#[template(path = "overview.html")]
+pub struct OverviewPage {
+    /// Frame.
+    pub frame: Frame,
+    /// Whether the plan has API access.
+    pub api_access: bool,
+    /// Active keys; none when they cannot be counted now.
+    pub active_keys: u64,
+    /// The most that the plan allows.
+    pub key_limit: u64,
+    /// `600 requests a minute`.
+    pub rate: String,
+    /// `100 at once`.
+    pub burst: String,
+    /// `Agency and Agency+`; empty when no plan has API access.
+    pub plans_with_access: String,
+    /// What to try.
+    pub sample: Sample,
+}

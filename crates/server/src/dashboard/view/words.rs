@@ -1,0 +1,145 @@
+//! Dates, counts and lists in the words of the pages.
+
+use std::time::Duration;
+
+use rndrkit_domain::time::Timestamp;
+
+use super::Moment;
+
+const MINUTE_SECONDS: u64 = 60;
+const HOUR_SECONDS: u64 = 3_600;
+const DAY_SECONDS: u64 = 86_400;
+/// From this age on a date says more than a number of days.
+const RELATIVE_DAYS: u64 = 30;
+
+/// `1 key`, `2 keys`.
+#[must_use]
+pub fn count(number: u64, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{} {noun}s", grouped(number)) }
+}
+
+/// `3,000`.
+#[must_use]
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `Agency`, `Agency and Agency+`, `Pro, Agency and Agency+`; joined by `conjunction`.
+#[must_use]
+pub fn list(items: &[&str], conjunction: &str) -> String {
+    match items {
+        [] => String::new(),
+        [only] => (*only).to_owned(),
+        [before @ .., last] => format!("{} {conjunction} {last}", before.join(", ")),
+    }
+}
+
+/// A past moment, seen from `now`.
+#[must_use]
+pub fn past(now: Timestamp, then: Timestamp) -> Moment {
+    moment(then, ago(now, then))
+}
+
+/// A moment by its day.
+#[must_use]
+pub fn day(then: Timestamp) -> Moment {
+    moment(then, then.date_for_people())
+}
+
+/// `Expires today`, `Expires in 12 days`, `Expires 23 Nov 2027`.
+#[must_use]
+pub fn expiry(now: Timestamp, end: Timestamp) -> Moment {
+    let left = end.since(now).as_secs();
+    let spoken = match left / DAY_SECONDS {
+        0 => "Expires within a day".to_owned(),
+        days if days < RELATIVE_DAYS => format!("Expires in {}", count(days, "day")),
+        _ => format!("Expires {}", end.date_for_people()),
+    };
+    moment(end, spoken)
+}
+
+/// A length of time that somebody has to wait: `30 seconds`, `2 minutes`.
+#[must_use]
+pub fn wait(duration: Duration) -> String {
+    let seconds = duration.as_secs().max(1);
+    if seconds < MINUTE_SECONDS * 2 {
+        count(seconds, "second")
+    } else {
+        count(seconds.div_ceil(MINUTE_SECONDS), "minute")
+    }
+}
+
+fn moment(then: Timestamp, spoken: String) -> Moment {
+    Moment { spoken, exact: then.exact_for_people(), machine: then.to_string() }
+}
+
+fn ago(now: Timestamp, then: Timestamp) -> String {
+    let seconds = now.since(then).as_secs();
+    match seconds {
+        0..MINUTE_SECONDS => "Just now".to_owned(),
+        MINUTE_SECONDS..HOUR_SECONDS => format!("{} ago", count(seconds / MINUTE_SECONDS, "minute")),
+        HOUR_SECONDS..DAY_SECONDS => format!("{} ago", count(seconds / HOUR_SECONDS, "hour")),
+        _ if seconds / DAY_SECONDS < RELATIVE_DAYS => format!("{} ago", count(seconds / DAY_SECONDS, "day")),
+        _ => then.date_for_people(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ago_after(seconds: u64) -> String {
+        let then = Timestamp::from_unix_ms(1_700_000_000_000);
+        past(then.plus(Duration::from_secs(seconds)), then).spoken
+    }
+
+    #[test]
+    fn a_past_moment_is_said_as_people_say_it() {
+        assert_eq!(ago_after(0), "Just now");
+        assert_eq!(ago_after(60), "1 minute ago");
+        assert_eq!(ago_after(3 * 3_600 + 59), "3 hours ago");
+        assert_eq!(ago_after(29 * 86_400), "29 days ago");
+        assert_eq!(ago_after(30 * 86_400), "14 Nov 2023");
+    }
+
+    #[test]
+    fn a_moment_that_lies_ahead_by_a_skewed_clock_is_just_now() {
+        let now = Timestamp::from_unix_ms(1_700_000_000_000);
+        assert_eq!(past(now, now.plus(Duration::from_secs(90))).spoken, "Just now");
+    }
+
+    #[test]
+    fn numbers_and_lists_read_as_prose() {
+        assert_eq!(count(1, "key"), "1 key");
+        assert_eq!(count(3_000, "request"), "3,000 requests");
+        assert_eq!(grouped(1_234_567), "1,234,567");
+        assert_eq!(list(&["Agency", "Agency+"], "and"), "Agency and Agency+");
+        assert_eq!(list(&["A", "B", "C"], "or"), "A, B or C");
+        assert_eq!(list(&[], "or"), "");
+    }
+
+    #[test]
+    fn an_expiry_says_how_long_is_left() {
+        let now = Timestamp::from_unix_ms(1_700_000_000_000);
+        let in_days = |days: u64| expiry(now, now.plus(Duration::from_secs(days * 86_400 + 60))).spoken;
+        assert_eq!(in_days(0), "Expires within a day");
+        assert_eq!(in_days(1), "Expires in 1 day");
+        assert_eq!(in_days(12), "Expires in 12 days");
+        assert_eq!(in_days(31), "Expires 15 Dec 2023");
+    }
+
+    #[test]
+    fn a_wait_is_rounded_up_to_what_people_can_count() {
+        assert_eq!(wait(Duration::from_millis(10)), "1 second");
+        assert_eq!(wait(Duration::from_secs(90)), "90 seconds");
+        assert_eq!(wait(Duration::from_secs(121)), "3 minutes");
+    }
+}

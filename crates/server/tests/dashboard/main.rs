@@ -1,0 +1,18 @@
+//! The dashboard in process: pages from fixtures, and handlers over a real control plane and database.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    unreachable_pub,
+    reason = "helpers of tests stop at the first surprise"
+)]
+
+mod app;
+mod doors;
+mod gallery;
+mod getting_in;
+mod keys;
+mod markup;
+mod plans;
+mod styles;
