@@ -97,6 +97,14 @@ impl DataFolder {
         &self.path
     }
 
+    /// Whether a process holds the folder now.
+    #[must_use]
+    pub fn is_in_use(path: &Path) -> bool {
+        // A shared lock, and for a moment only: it must not refuse a server that starts just now for longer.
+        File::open(path.join(LOCK_FILE))
+            .is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    }
+
     /// The operator token: read, or made at the first start.
     pub fn operator_token(&self, entropy: &dyn Entropy) -> Result<OperatorToken, DataFolderError> {
         if let Some(token) = Self::read_operator_token(&self.path)? {
@@ -204,7 +212,9 @@ mod tests {
         let refused = DataFolder::open(folder.path()).unwrap_err().to_string();
         assert!(refused.contains(&format!("(process {})", std::process::id())), "{refused}");
         assert!(refused.contains("--data-dir"), "{refused}");
+        assert!(DataFolder::is_in_use(folder.path()));
         drop(first);
+        assert!(!DataFolder::is_in_use(folder.path()));
         assert!(DataFolder::open(folder.path()).is_ok());
     }
 

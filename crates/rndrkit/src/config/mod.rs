@@ -44,6 +44,12 @@ pub struct Resolved {
     pub shown: Vec<Shown>,
 }
 
+/// The text of a secret's file, without the line break that editors and `echo` put at its end.
+pub fn read_secret_file(path: &std::path::Path) -> std::io::Result<String> {
+    let text = file::read_text(path)?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
 /// Reads all sources and resolves them; reports every mistake at once.
 pub fn load(sources: &Sources) -> Result<Resolved, Mistakes> {
     let mut mistakes = Mistakes::default();

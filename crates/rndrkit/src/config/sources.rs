@@ -8,7 +8,7 @@ use super::environment::Environment;
 use super::file;
 use super::mistake::{Mistake, Mistakes};
 use super::suggest::nearest;
-use super::written::{Origin, Value, Written};
+use super::written::{Origin, Written};
 
 /// Where settings are read from.
 #[derive(Debug, Clone)]
@@ -124,13 +124,11 @@ impl Collected {
             mistakes.push(Mistake::new(name, written, "the path of a file"));
             return;
         };
-        match file::read_text(Path::new(path)) {
+        match super::read_secret_file(Path::new(path)) {
             Ok(text) => {
                 let origin =
                     Origin::SecretFile { path: path.to_owned(), named_by: Box::new(written.origin.clone()) };
-                // Editors and `echo` end a file with a line break, which no secret of ours contains.
-                let value = Value::Text(text.trim_end_matches(['\r', '\n']).to_owned());
-                self.0.insert(setting.name, Written { value, origin });
+                self.0.insert(setting.name, Written::text(text, origin));
             }
             Err(error) => {
                 mistakes.push(Mistake::new(name, written, format!("this file cannot be read: {error}")));

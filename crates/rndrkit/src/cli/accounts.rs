@@ -1,0 +1,119 @@
+//! `rndrkit account …`: definitions.
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::PageArgs;
+
+/// What to do with accounts.
+#[derive(Debug, Subcommand)]
+pub enum AccountCommand {
+    /// Make an account
+    Create(CreateAccountArgs),
+    /// List accounts, newest first
+    List(ListAccountsArgs),
+    /// Show one account
+    Show {
+        /// Account id
+        #[arg(value_name = "ACCOUNT_ID")]
+        account: String,
+    },
+    /// Move an account to another plan; holds everywhere when it answers
+    SetPlan(SetPlanArgs),
+    /// Stop an account: its keys are refused until it is resumed
+    Suspend {
+        /// Account id
+        #[arg(value_name = "ACCOUNT_ID")]
+        account: String,
+    },
+    /// Let a suspended account go on
+    Resume {
+        /// Account id
+        #[arg(value_name = "ACCOUNT_ID")]
+        account: String,
+    },
+    /// Make a link for a person of an account; it works once
+    Link(LinkArgs),
+}
+
+/// `account create`.
+#[derive(Debug, Args)]
+pub struct CreateAccountArgs {
+    /// Contact address; unique
+    #[arg(long)]
+    pub email: String,
+    /// Display name [default: the address up to the @]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Plan id [default: default_plan]
+    #[arg(long)]
+    pub plan: Option<String>,
+    /// Your own id for the account; unique
+    #[arg(long, value_name = "ID")]
+    pub external_id: Option<String>,
+}
+
+/// `account list`.
+#[derive(Debug, Args)]
+pub struct ListAccountsArgs {
+    /// Only the one with this address
+    #[arg(long)]
+    pub email: Option<String>,
+    /// Only the one with this id of yours
+    #[arg(long, value_name = "ID")]
+    pub external_id: Option<String>,
+    /// Which part.
+    #[command(flatten)]
+    pub page: PageArgs,
+}
+
+/// `account set-plan`.
+#[derive(Debug, Args)]
+pub struct SetPlanArgs {
+    /// Account id
+    #[arg(value_name = "ACCOUNT_ID")]
+    pub account: String,
+    /// Plan id
+    #[arg(value_name = "PLAN")]
+    pub plan: String,
+}
+
+/// What a link does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum LinkKind {
+    /// Lets a new person join the account (7 days)
+    Invite,
+    /// Lets a person set a new password (1 hour)
+    PasswordReset,
+    /// Opens the account's dashboard (10 minutes)
+    SignIn,
+}
+
+impl LinkKind {
+    /// The word on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Invite => "invite",
+            Self::PasswordReset => "password_reset",
+            Self::SignIn => "sign_in",
+        }
+    }
+}
+
+/// `account link`.
+#[derive(Debug, Args)]
+pub struct LinkArgs {
+    /// Account id
+    #[arg(value_name = "ACCOUNT_ID")]
+    pub account: String,
+    /// What it does
+    #[arg(long, value_enum, default_value_t = LinkKind::Invite)]
+    pub kind: LinkKind,
+    /// How long it works [default: by kind]
+    #[arg(long, value_name = "SECONDS")]
+    pub expires_in_seconds: Option<u64>,
+    /// Page to open afterwards, such as /settings#api-keys
+    #[arg(long, value_name = "PATH")]
+    pub return_to: Option<String>,
+}

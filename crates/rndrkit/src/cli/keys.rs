@@ -1,0 +1,55 @@
+//! `rndrkit key …`: definitions. No argument takes a secret: command lines are seen by every user of a machine.
+
+use clap::{Args, Subcommand};
+
+use super::PageArgs;
+
+/// What to do with keys.
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Make a key and show its secret, this once
+    Create(CreateKeyArgs),
+    /// List an account's keys, newest first
+    List(ListKeysArgs),
+    /// Revoke a key: when this answers, it is refused everywhere
+    Delete {
+        /// Key id
+        #[arg(value_name = "KEY_ID")]
+        key: String,
+    },
+    /// Decide on a secret read from standard input
+    Verify(VerifyArgs),
+}
+
+/// `key create`.
+#[derive(Debug, Args)]
+pub struct CreateKeyArgs {
+    /// Account id
+    #[arg(long, value_name = "ACCOUNT_ID")]
+    pub account: String,
+    /// What the key is for, such as "CI/CD Pipeline"
+    #[arg(long)]
+    pub name: String,
+    /// When it ends by itself, such as 2030-01-31T12:00:00Z [default: never]
+    #[arg(long, value_name = "TIME")]
+    pub expires_at: Option<String>,
+}
+
+/// `key list`.
+#[derive(Debug, Args)]
+pub struct ListKeysArgs {
+    /// Account id
+    #[arg(long, value_name = "ACCOUNT_ID")]
+    pub account: String,
+    /// Which part.
+    #[command(flatten)]
+    pub page: PageArgs,
+}
+
+/// `key verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// Requests to spend; 0 looks without spending [default: 1]
+    #[arg(long, value_name = "NUMBER")]
+    pub cost: Option<u32>,
+}

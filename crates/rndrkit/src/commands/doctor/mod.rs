@@ -1,0 +1,98 @@
+//! `rndrkit doctor`: looks at everything that a start needs, changes nothing, and says what to do. It works
+//! with the server down, and beside a running one.
+
+mod database;
+mod folder;
+mod network;
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::Exit;
+use super::console::Console;
+use crate::config::{self, DataFolder, Settings, Sources};
+
+/// How a check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Status {
+    /// Nothing to do.
+    Ok,
+    /// It works, and could be better or will not last.
+    Warn,
+    /// A start or a request would fail.
+    Fail,
+}
+
+/// What a check found.
+#[derive(Debug, Serialize)]
+pub(super) struct Finding {
+    name: &'static str,
+    status: Status,
+    detail: String,
+    /// What to do about it.
+    advice: Option<String>,
+}
+
+impl Finding {
+    fn ok(name: &'static str, detail: impl Into<String>) -> Self {
+        Self { name, status: Status::Ok, detail: detail.into(), advice: None }
+    }
+
+    fn warn(name: &'static str, detail: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { name, status: Status::Warn, detail: detail.into(), advice: Some(advice.into()) }
+    }
+
+    fn fail(name: &'static str, detail: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { name, status: Status::Fail, detail: detail.into(), advice: Some(advice.into()) }
+    }
+}
+
+pub(super) async fn run(sources: &Sources, console: &mut Console<'_>) -> Exit {
+    let findings = match config::load(sources) {
+        Ok(resolved) => examine(&resolved.settings).await,
+        Err(mistakes) => {
+            let advice = "mend these first; the other checks need them";
+            vec![Finding::fail("settings", mistakes.to_string(), advice)]
+        }
+    };
+    let failed = findings.iter().any(|finding| finding.status == Status::Fail);
+    if console.json {
+        console.document(&json!({ "ok": !failed, "checks": findings }));
+    } else {
+        for finding in &findings {
+            show(console, finding);
+        }
+    }
+    if failed { Exit::No } else { Exit::Done }
+}
+
+async fn examine(settings: &Settings) -> Vec<Finding> {
+    let folder = &settings.storage.data_dir;
+    let is_running = DataFolder::is_in_use(folder);
+    let mut findings = vec![settings_finding(is_running)];
+    findings.extend(folder::check(settings));
+    findings.extend(database::check(&settings.storage.database).await);
+    findings.extend(network::check_listeners(&settings.listeners, is_running));
+    findings.extend(network::check_certificate(settings.listeners.tls.as_ref()));
+    findings.extend(network::check_upstreams(&settings.gateway.routes).await);
+    findings
+}
+
+fn settings_finding(is_running: bool) -> Finding {
+    let server =
+        if is_running { "a server is running on this data folder" } else { "no server is running here" };
+    Finding::ok("settings", format!("all are acceptable; {server}"))
+}
+
+fn show(console: &mut Console<'_>, finding: &Finding) {
+    let word = match finding.status {
+        Status::Ok => "ok",
+        Status::Warn => "warn",
+        Status::Fail => "fail",
+    };
+    console.line(format!("{word:<4}  {}: {}", finding.name, finding.detail));
+    if let Some(advice) = &finding.advice {
+        console.line(format!("      {advice}"));
+    }
+}

@@ -1,0 +1,113 @@
+//! `rndrkit key …`.
+
+use std::io::Read;
+
+use rndrkit_api::key::{CreateKey, CreatedKey, Key, Receipt};
+use rndrkit_api::page::Page;
+use rndrkit_api::verify::{VerifyAnswer, VerifyRequest};
+use rndrkit_client::Client;
+use rndrkit_domain::key_text::MAX_CREDENTIAL_BYTES;
+
+use super::console::{Console, or_dash};
+use super::{Exit, Failure, local};
+use crate::cli::{CreateKeyArgs, KeyCommand, ListKeysArgs, VerifyArgs};
+
+pub(super) async fn run(
+    client: &Client,
+    command: KeyCommand,
+    console: &mut Console<'_>,
+) -> Result<Exit, Failure> {
+    match command {
+        KeyCommand::Create(args) => create(client, args, console).await,
+        KeyCommand::List(args) => list(client, args, console).await,
+        KeyCommand::Delete { key } => {
+            console.either(&client.delete_key(&key).await?, show_receipt);
+            Ok(Exit::Done)
+        }
+        KeyCommand::Verify(args) => verify(client, &args, console).await,
+    }
+}
+
+async fn create(client: &Client, args: CreateKeyArgs, console: &mut Console<'_>) -> Result<Exit, Failure> {
+    let key = CreateKey { name: args.name, expires_at: args.expires_at };
+    let created = client.create_key(&args.account, &key, None).await?;
+    console.either(&created, |console, created: &CreatedKey| {
+        console.facts(&[
+            ("Key", Some(created.key.id.clone())),
+            ("Name", Some(created.key.name.clone())),
+            ("Expires", created.key.expires_at.clone()),
+        ]);
+        local::show_secret(console, created.secret.as_ref());
+    });
+    Ok(Exit::Done)
+}
+
+async fn list(client: &Client, args: ListKeysArgs, console: &mut Console<'_>) -> Result<Exit, Failure> {
+    let page = client.list_keys(&args.account, local::page(&args.page)).await?;
+    console.either(&page, |console, page: &Page<Key>| {
+        let row = |key: &Key| {
+            [
+                key.id.clone(),
+                key.name.clone(),
+                format!("{}…", key.mask),
+                key.status.clone(),
+                key.created_at.clone(),
+                or_dash(key.last_used_at.as_ref()),
+                or_dash(key.expires_at.as_ref()),
+            ]
+        };
+        let rows: Vec<_> = page.data.iter().map(row).collect();
+        console.table(["ID", "NAME", "KEY", "STATUS", "CREATED", "LAST USED", "EXPIRES"], &rows);
+        local::more(console, page.next_cursor.as_ref());
+    });
+    Ok(Exit::Done)
+}
+
+fn show_receipt(console: &mut Console<'_>, receipt: &Receipt) {
+    console.line(format!("{} is revoked since {} and refused everywhere.", receipt.id, receipt.revoked_at));
+    let waited = match receipt.nodes_expired {
+        0 => String::new(),
+        count => format!(", {count} waited out"),
+    };
+    console
+        .line(format!("Confirmed by {} node(s){waited} in {} ms.", receipt.nodes_confirmed, receipt.took_ms));
+}
+
+async fn verify(client: &Client, args: &VerifyArgs, console: &mut Console<'_>) -> Result<Exit, Failure> {
+    let question = VerifyRequest { secret: read_secret(console.input)?, cost: args.cost, context: None };
+    let answer = client.verify(&question).await?;
+    console.either(&answer, show_answer);
+    Ok(if answer.valid { Exit::Done } else { Exit::No })
+}
+
+/// The secret from standard input, without the line break that `echo` adds.
+fn read_secret(input: &mut dyn Read) -> Result<String, Failure> {
+    let unreadable = |why: &str| Failure::new(Exit::Usage, format!("standard input: {why}"));
+    let mut text = String::new();
+    // One more than is looked at, and a line break, so that an overlong text is refused as such.
+    let most = MAX_CREDENTIAL_BYTES as u64 + 3;
+    input.take(most).read_to_string(&mut text).map_err(|error| unreadable(&error.to_string()))?;
+    let secret = text.trim_end_matches(['\r', '\n']);
+    if secret.is_empty() {
+        return Err(unreadable("no secret; pipe it in, such as: rndrkit key verify < key.txt"));
+    }
+    Ok(secret.to_owned())
+}
+
+fn show_answer(console: &mut Console<'_>, answer: &VerifyAnswer) {
+    console.line(if answer.valid { "valid" } else { "refused" });
+    let account = answer.account.as_ref();
+    let left = answer.rate_limit.as_ref().map(|limit| {
+        format!("{} of {} requests left, {} a minute", limit.remaining, limit.burst, limit.per_minute)
+    });
+    let refusal = |text: String| Some(text).filter(|_| !answer.valid);
+    console.facts(&[
+        ("Code", refusal(format!("{} ({})", answer.code, answer.status))),
+        ("Reason", answer.problem.as_ref().map(|problem| problem.detail.clone())),
+        ("Key", answer.key.as_ref().map(|key| key.id.clone())),
+        ("Account", account.map(|account| account.id.clone())),
+        ("External id", account.and_then(|account| account.external_id.clone())),
+        ("Plan", account.map(|account| format!("{} ({})", account.plan.name, account.plan.id))),
+        ("Budget", left),
+    ]);
+}
