@@ -237,7 +237,7 @@ fn postgres_options(url: &str, lock_timeout: Duration) -> Result<PgConnectOption
     let options = PgConnectOptions::from_str(url)?
         .application_name("rndrkit")
         .options([
-            ("default_transaction_isolation", "read committed".to_owned().replace(' ', "\\ ")),
+            ("default_transaction_isolation", "read committed".to_owned()),
             ("synchronous_commit", "on".to_owned()),
             ("lock_timeout", ms(lock_timeout)),
             ("idle_in_transaction_session_timeout", ms(IDLE_TRANSACTION_TIMEOUT)),

@@ -1,0 +1,23 @@
+//! What every store call promises, on both databases. PostgreSQL runs when a server is announced.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on should stop loudly"
+)]
+
+mod accounts;
+mod audit;
+mod builders;
+mod feed;
+mod guard;
+mod keys;
+mod links;
+mod opening;
+mod plans;
+mod races;
+mod retention;
+mod sessions;
+mod tokens;
+mod usage;
+mod verification;
