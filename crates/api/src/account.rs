@@ -27,6 +27,7 @@ pub struct Account {
     /// Id.
     pub id: String,
     /// The operator's own id for it.
+    #[schema(required)]
     pub external_id: Option<String>,
     /// Contact address.
     pub email: String,

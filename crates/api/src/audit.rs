@@ -12,8 +12,10 @@ pub struct Actor {
     #[serde(rename = "type")]
     pub kind: String,
     /// Id, if there is one.
+    #[schema(required)]
     pub id: Option<String>,
     /// Name for people.
+    #[schema(required)]
     pub name: Option<String>,
 }
 
@@ -39,14 +41,18 @@ pub struct AuditEvent {
     /// Who.
     pub actor: Actor,
     /// The account concerned.
+    #[schema(required)]
     pub account_id: Option<String>,
     /// What it was done to.
     pub target: Target,
     /// Client address.
+    #[schema(required)]
     pub ip: Option<String>,
     /// The client's own description of itself.
+    #[schema(required)]
     pub user_agent: Option<String>,
     /// The request.
+    #[schema(required)]
     pub request_id: Option<String>,
     /// More facts.
     pub details: BTreeMap<String, String>,

@@ -19,12 +19,16 @@ pub struct Key {
     /// When it was made.
     pub created_at: String,
     /// When it was last presented, within a minute.
+    #[schema(required)]
     pub last_used_at: Option<String>,
     /// When it ends by itself.
+    #[schema(required)]
     pub expires_at: Option<String>,
     /// When it was ended.
+    #[schema(required)]
     pub revoked_at: Option<String>,
     /// `user`, `operator`, `holder` or `account_deleted`.
+    #[schema(required)]
     pub revoked_reason: Option<String>,
 }
 
@@ -35,6 +39,7 @@ pub struct CreatedKey {
     #[serde(flatten)]
     pub key: Key,
     /// The secret; null when an `Idempotency-Key` repeats a call whose answer was already given.
+    #[schema(required)]
     pub secret: Option<String>,
     /// `already_delivered` beside a null secret.
     #[serde(skip_serializing_if = "Option::is_none", default)]

@@ -11,5 +11,6 @@ pub struct Page<T> {
     /// Whether there are more.
     pub has_more: bool,
     /// What to send as `after` for the next page; null at the end.
+    #[schema(required)]
     pub next_cursor: Option<String>,
 }

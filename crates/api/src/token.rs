@@ -15,6 +15,7 @@ pub struct Token {
     /// When it was made.
     pub created_at: String,
     /// When it ends by itself.
+    #[schema(required)]
     pub expires_at: Option<String>,
 }
 
@@ -25,6 +26,7 @@ pub struct CreatedToken {
     #[serde(flatten)]
     pub token: Token,
     /// The secret; null when an `Idempotency-Key` repeats a call whose answer was already given.
+    #[schema(required)]
     pub secret: Option<String>,
     /// `already_delivered` beside a null secret.
     #[serde(skip_serializing_if = "Option::is_none", default)]

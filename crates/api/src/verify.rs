@@ -54,6 +54,7 @@ pub struct VerifiedAccount {
     /// Id.
     pub id: String,
     /// The operator's own id for it.
+    #[schema(required)]
     pub external_id: Option<String>,
     /// Its plan.
     pub plan: PlanRef,
@@ -69,14 +70,18 @@ pub struct VerifyAnswer {
     /// What the asker should reply: 200 or the refusal's status.
     pub status: u16,
     /// The key, when the secret was right.
+    #[schema(required)]
     pub key: Option<VerifiedKey>,
     /// Its account, when the secret was right.
+    #[schema(required)]
     pub account: Option<VerifiedAccount>,
     /// The account's budget, when it was looked at.
+    #[schema(required)]
     pub rate_limit: Option<RateLimit>,
     /// Headers that the asker should reply with.
     pub headers: BTreeMap<String, String>,
     /// The body that the asker should reply with; null when valid.
+    #[schema(required)]
     pub problem: Option<Problem>,
     /// This request.
     pub request_id: String,

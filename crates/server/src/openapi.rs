@@ -50,7 +50,9 @@ struct Annotations;
 ///
 /// 200 for every definite decision, refusals too: `status`, `headers` and `problem` are what to reply with.
 /// 503 when we do not know.
-#[utoipa::path(post, path = "/v1/keys/verify", request_body = VerifyRequest,
+#[utoipa::path(post, path = "/v1/keys/verify",
+    operation_id = "keys_verify", tag = "API keys",
+    request_body = VerifyRequest,
     responses((status = 200, body = VerifyAnswer)))]
 #[expect(dead_code, reason = "the data plane answers this call; here it is only described")]
 fn verify() {}
@@ -113,8 +115,12 @@ fn complete(path: &str, operation: &mut Value, scope: Option<Scope>) {
     } else if path.starts_with(public::DEFAULT_OWN_PATH) {
         put(operation, "", "security", json!([{ "apiKey": [] }, { "bearerKey": [] }]));
     }
-    let id = operation_id(path, operation);
-    put(operation, "", "operationId", json!(id));
+    // Up to version 3.1 every response must describe itself.
+    for response in operation.pointer_mut("/responses").and_then(Value::as_object_mut).into_iter().flatten() {
+        if response.1.get("description").is_none() {
+            put(response.1, "", "description", json!("Done."));
+        }
+    }
     for (status, codes) in codes {
         let response = json!({
             "description": codes.iter().map(|code| format!("`{code}`")).collect::<Vec<_>>().join(", "),
@@ -122,16 +128,6 @@ fn complete(path: &str, operation: &mut Value, scope: Option<Scope>) {
         });
         put(operation, "/responses", &status, response);
     }
-}
-
-/// `accounts_create`: the resource and the handler's own name, because names alone repeat.
-fn operation_id(path: &str, operation: &Value) -> String {
-    let segments: Vec<&str> = path.trim_start_matches("/v1/").split('/').collect();
-    let resource =
-        segments.iter().rev().find(|segment| !segment.starts_with('{')).copied().unwrap_or_default();
-    let name = operation["operationId"].as_str().unwrap_or_default();
-    let resource = resource.replace(['-', '.'], "_");
-    if resource == name { resource } else { format!("{resource}_{name}") }
 }
 
 /// Every refusal that a call can end in, by status.
@@ -254,6 +250,19 @@ mod tests {
         assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
         assert!(document["paths"]["/api/keys/account"].is_object());
         assert!(document["paths"].get("/api/rk/account").is_none());
+    }
+
+    #[test]
+    fn every_response_describes_itself() {
+        let document = document(&ServerSettings::default());
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap().iter().filter(|(name, _)| *name != "servers")
+            {
+                for (status, response) in operation["responses"].as_object().unwrap() {
+                    assert!(response["description"].is_string(), "{method} {path} {status}");
+                }
+            }
+        }
     }
 
     #[test]

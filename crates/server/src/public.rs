@@ -24,7 +24,9 @@ use crate::wire;
 pub(crate) const DEFAULT_OWN_PATH: &str = "/api/rk/";
 
 /// The caller's account, the key that was sent, and what is left of the budget.
-#[utoipa::path(get, path = "/api/rk/account", responses((status = 200, body = AccountAnswer)))]
+#[utoipa::path(get, path = "/api/rk/account",
+    operation_id = "own_account", tag = "For holders of a key",
+    responses((status = 200, body = AccountAnswer)))]
 pub(crate) async fn account(
     State(state): State<ServerState>,
     Asker(context): Asker,
@@ -42,6 +44,7 @@ pub(crate) async fn account(
 
 /// Use of the account's keys by UTC day; the last 30 days when nothing is said.
 #[utoipa::path(get, path = "/api/rk/usage",
+    operation_id = "own_usage", tag = "For holders of a key",
     params(
         ("from" = Option<String>, Query, description = "First day, such as 2026-11-01."),
         ("to" = Option<String>, Query, description = "Last day, such as 2026-11-23."),
@@ -63,7 +66,9 @@ pub(crate) async fn usage(
 ///
 /// Whoever holds a secret may end it: also when the account is suspended, on a plan without API access, or
 /// out of budget.
-#[utoipa::path(delete, path = "/api/rk/keys/self", responses((status = 200, body = Receipt)))]
+#[utoipa::path(delete, path = "/api/rk/keys/self",
+    operation_id = "own_key_revoke", tag = "For holders of a key",
+    responses((status = 200, body = Receipt)))]
 pub(crate) async fn revoke_self(
     State(state): State<ServerState>,
     Asker(context): Asker,

@@ -20,7 +20,9 @@ use crate::state::ServerState;
 use crate::wire;
 
 /// Create an account.
-#[utoipa::path(post, path = "/v1/accounts", request_body = CreateAccount,
+#[utoipa::path(post, path = "/v1/accounts",
+    operation_id = "accounts_create", tag = "Accounts",
+    request_body = CreateAccount,
     params(("Idempotency-Key" = Option<String>, Header, description = "Repeats of the call answer as the first did.")),
     responses((status = 201, body = Account)))]
 pub(crate) async fn create(
@@ -42,6 +44,7 @@ pub(crate) async fn create(
 
 /// List accounts, newest first.
 #[utoipa::path(get, path = "/v1/accounts",
+    operation_id = "accounts_list", tag = "Accounts",
     params(
         ("email" = Option<String>, Query, description = "Only the account with this address."),
         ("external_id" = Option<String>, Query, description = "Only the account with this external id."),
@@ -62,7 +65,9 @@ pub(crate) async fn list(
 }
 
 /// Show an account.
-#[utoipa::path(get, path = "/v1/accounts/{id}", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/v1/accounts/{id}",
+    operation_id = "accounts_show", tag = "Accounts",
+    params(("id" = String, Path)),
     responses((status = 200, body = Account)))]
 pub(crate) async fn show(
     State(state): State<ServerState>,
@@ -75,7 +80,9 @@ pub(crate) async fn show(
 /// Change an account: plan, status, name, e-mail or external id.
 ///
 /// Absent members stay as they are. When it answers, every node follows the change.
-#[utoipa::path(patch, path = "/v1/accounts/{id}", params(("id" = String, Path)),
+#[utoipa::path(patch, path = "/v1/accounts/{id}",
+    operation_id = "accounts_update", tag = "Accounts",
+    params(("id" = String, Path)),
     request_body = UpdateAccount, responses((status = 200, body = Account)))]
 pub(crate) async fn update(
     State(state): State<ServerState>,
@@ -97,7 +104,9 @@ pub(crate) async fn update(
 /// Delete an account.
 ///
 /// Its keys are revoked, its sessions ended and its personal data erased.
-#[utoipa::path(delete, path = "/v1/accounts/{id}", params(("id" = String, Path)),
+#[utoipa::path(delete, path = "/v1/accounts/{id}",
+    operation_id = "accounts_delete", tag = "Accounts",
+    params(("id" = String, Path)),
     responses((status = 200, body = DeletedAccount)))]
 pub(crate) async fn delete(
     State(state): State<ServerState>,

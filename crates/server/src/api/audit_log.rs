@@ -16,6 +16,7 @@ use crate::wire;
 
 /// List audit events, newest first.
 #[utoipa::path(get, path = "/v1/audit-log",
+    operation_id = "audit_log_list", tag = "Audit log",
     params(
         ("account_id" = Option<String>, Query, description = "Only events of this account."),
         ("limit" = Option<u32>, Query, description = "1 to 100; 20 when absent."),

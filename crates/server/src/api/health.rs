@@ -13,13 +13,16 @@ use crate::state::ServerState;
 const METRICS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Whether the process runs. Depends on nothing else.
-#[utoipa::path(get, path = "/livez", responses((status = 200, body = Object)))]
+#[utoipa::path(get, path = "/livez",
+    operation_id = "livez", tag = "Health",
+    responses((status = 200, body = Object)))]
 pub(crate) async fn livez() -> Json<Value> {
     Json(json!({ "status": "live" }))
 }
 
 /// Whether this node can decide on requests now; if not, why.
 #[utoipa::path(get, path = "/readyz",
+    operation_id = "readyz", tag = "Health",
     responses((status = 200, body = Object), (status = 503, body = Object, description = "Not now; see `reasons`.")))]
 pub(crate) async fn readyz(State(state): State<ServerState>) -> Response {
     match state.health.ready() {
@@ -32,13 +35,17 @@ pub(crate) async fn readyz(State(state): State<ServerState>) -> Response {
 }
 
 /// All metrics in Prometheus' text format.
-#[utoipa::path(get, path = "/metrics", responses((status = 200, body = String, content_type = "text/plain")))]
+#[utoipa::path(get, path = "/metrics",
+    operation_id = "metrics", tag = "Health",
+    responses((status = 200, body = String, content_type = "text/plain")))]
 pub(crate) async fn metrics(State(state): State<ServerState>) -> Response {
     ([(header::CONTENT_TYPE, METRICS_TEXT)], state.health.metrics_text()).into_response()
 }
 
 /// This description.
-#[utoipa::path(get, path = "/openapi.json", responses((status = 200, body = Object)))]
+#[utoipa::path(get, path = "/openapi.json",
+    operation_id = "openapi_json", tag = "Health",
+    responses((status = 200, body = Object)))]
 pub(crate) async fn openapi_json(State(state): State<ServerState>) -> Json<Value> {
     Json(openapi::document(&state.settings))
 }

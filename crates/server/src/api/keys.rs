@@ -25,6 +25,7 @@ use crate::wire;
 /// The secret is in this answer and nowhere else. A repeat with the same `Idempotency-Key` answers with
 /// the same key, `"secret": null` and `"secret_status": "already_delivered"`.
 #[utoipa::path(post, path = "/v1/accounts/{id}/keys",
+    operation_id = "keys_create", tag = "API keys",
     params(
         ("id" = String, Path),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeats of the call make no second key."),
@@ -46,6 +47,7 @@ pub(crate) async fn create(
 
 /// List an account's keys, newest first; ended ones too.
 #[utoipa::path(get, path = "/v1/accounts/{id}/keys",
+    operation_id = "keys_list", tag = "API keys",
     params(
         ("id" = String, Path),
         ("limit" = Option<u32>, Query, description = "1 to 100; 20 when absent."),
@@ -66,7 +68,9 @@ pub(crate) async fn list(
 }
 
 /// Show a key.
-#[utoipa::path(get, path = "/v1/keys/{id}", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/v1/keys/{id}",
+    operation_id = "keys_show", tag = "API keys",
+    params(("id" = String, Path)),
     responses((status = 200, body = Key)))]
 pub(crate) async fn show(
     State(state): State<ServerState>,
@@ -80,7 +84,9 @@ pub(crate) async fn show(
 /// Revoke a key.
 ///
 /// When it answers, every node refuses the key; the receipt says how many confirmed. A repeat confirms anew.
-#[utoipa::path(delete, path = "/v1/keys/{id}", params(("id" = String, Path)),
+#[utoipa::path(delete, path = "/v1/keys/{id}",
+    operation_id = "keys_revoke", tag = "API keys",
+    params(("id" = String, Path)),
     responses((status = 200, body = Receipt)))]
 pub(crate) async fn revoke(
     State(state): State<ServerState>,

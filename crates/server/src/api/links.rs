@@ -17,7 +17,9 @@ use crate::wire;
 /// Make a single-use link: `invite`, `password_reset` or `sign_in`.
 ///
 /// It is shown once, and used up by the button on its page, not by opening it.
-#[utoipa::path(post, path = "/v1/accounts/{id}/links", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/v1/accounts/{id}/links",
+    operation_id = "links_create", tag = "Accounts",
+    params(("id" = String, Path)),
     request_body = CreateLink, responses((status = 201, body = Link)))]
 pub(crate) async fn create(
     State(state): State<ServerState>,

@@ -78,8 +78,18 @@ pub fn operator_routes() -> Vec<OperatorRoute> {
 
 /// The internal listener's routes.
 pub fn operator_router(state: ServerState) -> Router {
+    router_of(operator_routes(), state)
+}
+
+/// Health and metrics alone, for a listener of their own.
+pub fn telemetry_router(state: ServerState) -> Router {
+    let is_telemetry = |route: &OperatorRoute| matches!(route.path, "/livez" | "/readyz" | "/metrics");
+    router_of(operator_routes().into_iter().filter(is_telemetry).collect(), state)
+}
+
+fn router_of(table: Vec<OperatorRoute>, state: ServerState) -> Router {
     let mut router = Router::new();
-    for OperatorRoute { path, access, handler, .. } in operator_routes() {
+    for OperatorRoute { path, access, handler, .. } in table {
         // Laid on the route's own method only: a wrong method or path is told to anybody.
         let guarded = match access {
             Access::Open => handler,

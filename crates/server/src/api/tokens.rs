@@ -21,7 +21,9 @@ use crate::wire;
 /// Create a token.
 ///
 /// The secret is in this answer and nowhere else.
-#[utoipa::path(post, path = "/v1/tokens", request_body = CreateToken,
+#[utoipa::path(post, path = "/v1/tokens",
+    operation_id = "tokens_create", tag = "Tokens",
+    request_body = CreateToken,
     params(("Idempotency-Key" = Option<String>, Header, description = "Repeats of the call make no second token.")),
     responses((status = 201, body = CreatedToken)))]
 pub(crate) async fn create(
@@ -38,6 +40,7 @@ pub(crate) async fn create(
 
 /// List tokens, newest first.
 #[utoipa::path(get, path = "/v1/tokens",
+    operation_id = "tokens_list", tag = "Tokens",
     params(
         ("limit" = Option<u32>, Query, description = "1 to 100; 20 when absent."),
         ("after" = Option<String>, Query, description = "`next_cursor` of the page before."),
@@ -55,7 +58,9 @@ pub(crate) async fn list(
 }
 
 /// Delete a token; it is refused at once.
-#[utoipa::path(delete, path = "/v1/tokens/{id}", params(("id" = String, Path)),
+#[utoipa::path(delete, path = "/v1/tokens/{id}",
+    operation_id = "tokens_delete", tag = "Tokens",
+    params(("id" = String, Path)),
     responses((status = 200, body = DeletedToken)))]
 pub(crate) async fn delete(
     State(state): State<ServerState>,

@@ -75,3 +75,26 @@ async fn keys_that_are_not_one_short_visible_text_are_refused_before_anything_is
     }
     assert_eq!(app.everything().await, before);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_with_one_key_that_race_make_one_thing_and_show_its_secret_once() {
+    let app = App::start().await;
+    let account = app.account("a@example.com").await;
+    let path = format!("/v1/accounts/{account}/keys");
+    let calls = (0..16).map(|_| {
+        let call = app.operator("POST", &path).json(&json!({ "name": "CI" }));
+        tokio::spawn(call.header("idempotency-key", "one").send())
+    });
+    let mut secrets = 0;
+    for call in calls.collect::<Vec<_>>() {
+        let answer = call.await.unwrap();
+        if answer.status == StatusCode::CONFLICT {
+            answer.problem("idempotency_in_progress");
+        } else {
+            secrets += usize::from(answer.expect(StatusCode::CREATED)["secret"].is_string());
+        }
+    }
+    assert_eq!(secrets, 1);
+    let list = app.operator("GET", &path).send().await.expect(StatusCode::OK);
+    assert_eq!(list["data"].as_array().unwrap().len(), 1);
+}

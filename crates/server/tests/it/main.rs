@@ -13,6 +13,7 @@ mod accounts;
 mod app;
 mod audit_log;
 mod bad_input;
+mod description;
 mod health;
 mod idempotency;
 mod keys;
