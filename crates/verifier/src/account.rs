@@ -2,19 +2,19 @@
 //!
 //! A plan change therefore touches one place, and a budget outlives every cache entry that draws on it.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use parking_lot::{Mutex, RwLock, RwLockReadGuard};
+use parking_lot::{RwLock, RwLockReadGuard};
 use rndrkit_domain::account::AccountStatus;
 use rndrkit_domain::feed::FeedNumber;
 use rndrkit_domain::id::AccountId;
 use rndrkit_domain::plan::PlanId;
 use rndrkit_domain::text::ExternalId;
 use rndrkit_domain::time::Monotonic;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::limiter::{Limiter, Rule, Taken};
 use crate::source::AccountFacts;
@@ -62,8 +62,8 @@ pub(crate) struct AccountState {
     generation: AtomicU64,
     /// Raised by every entry that names the account or one of its keys, for long connections.
     changes: AtomicU64,
-    /// Made when the first long connection waits; most accounts never have one.
-    waker: Mutex<Option<watch::Sender<u64>>>,
+    /// Wakes those who wait for `changes` to move.
+    moved: Notify,
 }
 
 impl AccountState {
@@ -74,7 +74,7 @@ impl AccountState {
             limiter: Limiter::default(),
             generation: AtomicU64::new(0),
             changes: AtomicU64::new(0),
-            waker: Mutex::new(None),
+            moved: Notify::new(),
         }
     }
 
@@ -125,21 +125,21 @@ impl AccountState {
     /// Wakes long connections. Called after whatever changed has changed, so that a connection which read
     /// the counter before looking cannot miss it.
     pub(crate) fn announce(&self) {
-        let waker = self.waker.lock();
-        let changes = self.changes.fetch_add(1, Ordering::AcqRel) + 1;
-        if let Some(sender) = waker.as_ref() {
-            sender.send_replace(changes);
-        }
+        self.changes.fetch_add(1, Ordering::AcqRel);
+        self.moved.notify_waiters();
     }
 
     /// Waits until the counter of changes is no longer `seen`; returns what it is then.
     pub(crate) async fn changed_since(&self, seen: u64) -> u64 {
-        let mut receiver = {
-            let mut waker = self.waker.lock();
-            waker.get_or_insert_with(|| watch::channel(self.changes()).0).subscribe()
-        };
-        // The sender lives in `self`, so the wait ends with a value.
-        receiver.wait_for(|changes| *changes != seen).await.map_or(seen, |changes| *changes)
+        loop {
+            // Made before the counter is read: it is then woken by every change after that.
+            let moved = self.moved.notified();
+            let changes = self.changes();
+            if changes != seen {
+                return changes;
+            }
+            moved.await;
+        }
     }
 
     #[cfg(test)]
@@ -151,7 +151,8 @@ impl AccountState {
 /// All account states. An account is here while anything refers to it or its budget is not full.
 #[derive(Debug)]
 pub(crate) struct Accounts {
-    states: HashMap<AccountId, Arc<AccountState>>,
+    // Ordered, so that waking all of them happens in an order that a simulation can repeat.
+    states: BTreeMap<AccountId, Arc<AccountState>>,
     bound: usize,
     sweep_at: usize,
     last_sweep: Option<Monotonic>,
@@ -164,7 +165,7 @@ const SWEEP_INTERVAL_AT_BOUND: Duration = Duration::from_secs(1);
 
 impl Accounts {
     pub(crate) fn new(bound: usize) -> Self {
-        Self { states: HashMap::new(), bound, sweep_at: FEW_ACCOUNTS.min(bound), last_sweep: None }
+        Self { states: BTreeMap::new(), bound, sweep_at: FEW_ACCOUNTS.min(bound), last_sweep: None }
     }
 
     pub(crate) fn get(&self, id: &AccountId) -> Option<&Arc<AccountState>> {

@@ -1,10 +1,42 @@
 //! Applying the feed: what an entry names is forgotten before the position says that it was applied.
 
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use rndrkit_domain::feed::{FeedEntry, FeedHead, FeedKind, FeedNumber};
 use rndrkit_domain::key_text::Digest;
+use tokio::sync::Notify;
 
 use crate::position::{Position, Step};
 use crate::verifier::Verifier;
+
+/// The applied position, for those who read it or wait for it without the lock.
+#[derive(Default)]
+pub(crate) struct Applied {
+    number: AtomicI64,
+    moved: Notify,
+}
+
+impl Applied {
+    fn get(&self) -> FeedNumber {
+        self.number.load(Ordering::Acquire)
+    }
+
+    fn set(&self, number: FeedNumber) {
+        self.number.store(number, Ordering::Release);
+        self.moved.notify_waiters();
+    }
+
+    async fn reached(&self, number: FeedNumber) {
+        loop {
+            // Made before the position is read: it is then woken by every move after that.
+            let moved = self.moved.notified();
+            if self.get() >= number {
+                return;
+            }
+            moved.await;
+        }
+    }
+}
 
 impl Verifier {
     /// Applies entries of the feed, in order. Those that were applied before are passed over; after a gap,
@@ -27,21 +59,19 @@ impl Verifier {
             self.obey(&mut position, entry);
             position.advance(entry);
         }
-        self.applied_sender().send_replace(position.number());
+        self.applied_cell().set(position.number());
         drop(position);
         self.show_sizes();
     }
 
     /// The position up to which the feed has been applied.
     pub fn applied(&self) -> FeedNumber {
-        *self.applied_sender().borrow()
+        self.applied_cell().get()
     }
 
     /// Waits until the feed has been applied up to `number`. The caller bounds the wait.
     pub async fn wait_applied(&self, number: FeedNumber) {
-        let mut receiver = self.applied_sender().subscribe();
-        // The sender lives in `self`.
-        let _ = receiver.wait_for(|applied| *applied >= number).await;
+        self.applied_cell().reached(number).await;
     }
 
     /// Forgets everything (budgets excepted) and starts anew at `head`.
@@ -49,7 +79,7 @@ impl Verifier {
         let mut position = self.position().lock();
         self.forget(&mut position);
         position.jump(head);
-        self.applied_sender().send_replace(position.number());
+        self.applied_cell().set(position.number());
         drop(position);
         self.show_sizes();
     }

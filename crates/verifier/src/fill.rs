@@ -4,13 +4,13 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use rndrkit_domain::decision::Denial;
 use rndrkit_domain::key_text::Digest;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 
 use crate::entry::{Held, KeyEntry, Refused};
@@ -55,11 +55,29 @@ impl Outcome {
     }
 }
 
-type Waiter = watch::Receiver<Option<Outcome>>;
+/// One look-up that others wait for.
+#[derive(Default)]
+struct Flight {
+    outcome: OnceLock<Outcome>,
+    landed: Notify,
+}
+
+impl Flight {
+    async fn outcome(&self) -> Outcome {
+        loop {
+            // Made before the outcome is looked at: it is then woken by a landing after that.
+            let landed = self.landed.notified();
+            if let Some(outcome) = self.outcome.get() {
+                return outcome.clone();
+            }
+            landed.await;
+        }
+    }
+}
 
 /// Look-ups in flight.
 pub(crate) struct Flights {
-    by_digest: Mutex<HashMap<Digest, Waiter>>,
+    by_digest: Mutex<HashMap<Digest, Arc<Flight>>>,
     turns: Semaphore,
 }
 
@@ -70,15 +88,20 @@ impl Flights {
     }
 }
 
-/// Takes a look-up out of the list when its task ends, however it ends.
+/// Ends a look-up for all who wait when its task ends, however it ends.
 struct Landing {
     verifier: Arc<Verifier>,
     digest: Digest,
+    flight: Arc<Flight>,
 }
 
 impl Drop for Landing {
     fn drop(&mut self) {
+        // Whoever comes from now on looks in the cache or asks anew.
         self.verifier.flights().by_digest.lock().remove(&self.digest);
+        // Set already, unless the task died.
+        let _ = self.flight.outcome.set(Outcome::Failed);
+        self.flight.landed.notify_waiters();
     }
 }
 
@@ -90,43 +113,35 @@ impl Verifier {
         digest: Digest,
         client: Option<IpAddr>,
     ) -> Result<Option<(Held, ReadAt)>, Denial> {
-        let (mut waiter, started) = self.join(digest, client).ok_or(Denial::Unavailable)?;
-        // An error means that the task died.
-        let outcome = waiter.wait_for(Option::is_some).await.map_or(None, |outcome| outcome.clone());
-        match outcome {
-            Some(Outcome::Found { held, holds }) => Ok(Some((held, holds))),
-            Some(Outcome::Throttled) if started => Err(Denial::TooManyFailures),
-            Some(Outcome::Throttled) => Ok(None),
-            Some(Outcome::Failed) | None => Err(Denial::Unavailable),
+        let (flight, started) = self.join(digest, client).ok_or(Denial::Unavailable)?;
+        match flight.outcome().await {
+            Outcome::Found { held, holds } => Ok(Some((held, holds))),
+            Outcome::Throttled if started => Err(Denial::TooManyFailures),
+            Outcome::Throttled => Ok(None),
+            Outcome::Failed => Err(Denial::Unavailable),
         }
     }
 
     /// The look-up of this secret, and whether it began here. It runs in a task of its own, so that a client
     /// that goes away cancels it for nobody.
-    fn join(&self, digest: Digest, client: Option<IpAddr>) -> Option<(Waiter, bool)> {
+    fn join(&self, digest: Digest, client: Option<IpAddr>) -> Option<(Arc<Flight>, bool)> {
         let verifier = self.shared()?;
-        let (sender, waiter) = {
+        let flight = {
             let mut flights = self.flights().by_digest.lock();
             let full = flights.len() >= MAX_FLIGHTS;
             match flights.entry(digest) {
-                Entry::Occupied(flight) => return Some((flight.get().clone(), false)),
+                Entry::Occupied(flight) => return Some((Arc::clone(flight.get()), false)),
                 Entry::Vacant(_) if full => return None,
-                Entry::Vacant(vacant) => {
-                    let (sender, waiter) = watch::channel(None);
-                    vacant.insert(waiter.clone());
-                    (sender, waiter)
-                }
+                Entry::Vacant(vacant) => Arc::clone(vacant.insert(Arc::default())),
             }
         };
         // Made here and not in the task: a runtime that is shutting down drops tasks before they begin.
-        let landing = Landing { verifier, digest };
+        let landing = Landing { verifier, digest, flight: Arc::clone(&flight) };
         tokio::spawn(async move {
             let outcome = landing.verifier.fill(digest, client).await;
-            // Out of the list first: whoever comes from now on looks in the cache or asks anew.
-            drop(landing);
-            sender.send_replace(Some(outcome));
+            let _ = landing.flight.outcome.set(outcome);
         });
-        Some((waiter, true))
+        Some((flight, true))
     }
 
     async fn fill(&self, digest: Digest, client: Option<IpAddr>) -> Outcome {

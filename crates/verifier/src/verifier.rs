@@ -9,13 +9,12 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use rndrkit_domain::account::AccountStatus;
 use rndrkit_domain::decision::{Decision, Denial};
-use rndrkit_domain::feed::FeedNumber;
 use rndrkit_domain::key_text::{self, Digest, KeyPrefix};
 use rndrkit_domain::time::{Clock, Monotonic, Timestamp};
-use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::account::{AccountView, Accounts};
+use crate::apply::Applied;
 use crate::entry::{GoodKeys, Held, KeyEntry, RefusedKeys, good_keys};
 use crate::failures::Failures;
 use crate::fill::{Flights, Outcome};
@@ -89,7 +88,7 @@ pub struct Verifier {
     good: GoodKeys,
     refused: RefusedKeys,
     position: Mutex<Position>,
-    applied: watch::Sender<FeedNumber>,
+    applied: Applied,
     flights: Flights,
     failures: Failures,
     tokens: Tokens,
@@ -125,7 +124,7 @@ impl Verifier {
             good: good_keys(cache_keys, meters.evictions.clone()),
             refused: RefusedKeys::new(REFUSED_KEYS),
             position: Mutex::new(Position::new(Accounts::new(max_accounts))),
-            applied: watch::Sender::new(0),
+            applied: Applied::default(),
             flights: Flights::new(lookup_concurrency),
             failures: Failures::new(),
             tokens: Tokens::default(),
@@ -218,7 +217,7 @@ impl Verifier {
     fn recall(&self, digest: &Digest, now: Monotonic) -> Option<(Held, u64)> {
         if let Some(entry) = self.good.get(digest) {
             let seen = entry.account.changes();
-            return entry.is_alive().then(|| (Held::Good(entry), seen));
+            return if entry.is_alive() { Some((Held::Good(entry), seen)) } else { None };
         }
         let refused = self.refused.get(digest).filter(|refused| now < refused.until)?;
         match &refused.held {
@@ -316,7 +315,7 @@ impl Verifier {
         &self.position
     }
 
-    pub(crate) const fn applied_sender(&self) -> &watch::Sender<FeedNumber> {
+    pub(crate) const fn applied_cell(&self) -> &Applied {
         &self.applied
     }
 

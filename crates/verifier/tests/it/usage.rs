@@ -1,0 +1,134 @@
+//! Counted use reaches the sink exactly, and survives a sink that fails.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use rndrkit_domain::account::AccountStatus;
+use rndrkit_domain::usage::{LastUse, UsageDelta};
+use rndrkit_verifier::{BoxFuture, Flusher, SourceError, UsageSink};
+use tokio::sync::oneshot;
+
+use crate::world::{World, beginning, rate_limit};
+
+#[derive(Default)]
+struct Ledger {
+    deltas: Mutex<Vec<UsageDelta>>,
+    last_uses: Mutex<Vec<LastUse>>,
+    failing: AtomicBool,
+    hanging: AtomicBool,
+    attempts: AtomicUsize,
+}
+
+impl UsageSink for Ledger {
+    fn record<'a>(
+        &'a self,
+        deltas: &'a [UsageDelta],
+        last_uses: &'a [LastUse],
+    ) -> BoxFuture<'a, Result<(), SourceError>> {
+        Box::pin(async move {
+            self.attempts.fetch_add(1, Ordering::SeqCst);
+            if self.hanging.load(Ordering::SeqCst) {
+                pending::<()>().await;
+            }
+            if self.failing.load(Ordering::SeqCst) {
+                return Err(SourceError::new("full"));
+            }
+            self.deltas.lock().extend_from_slice(deltas);
+            self.last_uses.lock().extend_from_slice(last_uses);
+            Ok(())
+        })
+    }
+}
+
+impl Ledger {
+    /// Allowed, limited and refused over everything that was stored.
+    fn totals(&self) -> (u64, u64, u64) {
+        self.deltas.lock().iter().fold((0, 0, 0), |(allowed, limited, refused), delta| {
+            let counts = delta.counts;
+            (allowed + counts.allowed, limited + counts.limited, refused + counts.refused)
+        })
+    }
+}
+
+fn flusher(world: &World, ledger: &Arc<Ledger>) -> Flusher {
+    let sink = Arc::clone(ledger) as Arc<dyn UsageSink>;
+    Flusher::new(Arc::clone(world.verifier.usage()), sink, Duration::from_secs(10))
+}
+
+#[tokio::test]
+async fn every_request_with_an_active_secret_is_counted_by_what_became_of_it() {
+    let world = World::new();
+    let account = world.account_with(rate_limit(60, 3));
+    let key = world.old_key(account);
+    for _ in 0..5 {
+        world.ask(&key).await;
+    }
+    world.change_account(account, |facts| facts.status = AccountStatus::Suspended);
+    world.apply();
+    world.pass(Duration::from_secs(5));
+    world.ask(&key).await;
+    let ledger = Arc::new(Ledger::default());
+    flusher(&world, &ledger).flush().await.unwrap();
+    assert_eq!(ledger.totals(), (3, 2, 1));
+    let delta = ledger.deltas.lock()[0].clone();
+    assert_eq!((delta.key_id, delta.account_id, delta.minute), (key.id, account, beginning()));
+    let moved = LastUse { digest: key.digest, key_id: key.id, at: beginning().plus(Duration::from_secs(5)) };
+    assert_eq!(*ledger.last_uses.lock(), [moved]);
+    flusher(&world, &ledger).flush().await.unwrap();
+    assert_eq!(ledger.attempts.load(Ordering::SeqCst), 1, "nothing was left to store");
+}
+
+#[tokio::test]
+async fn secrets_that_are_unknown_revoked_or_expired_move_nothing() {
+    let world = World::new();
+    let account = world.account();
+    let (revoked, expired) = (world.old_key(account), world.old_key(account));
+    world.edit_key(&revoked, |stored| stored.revoked = true);
+    world.edit_key(&expired, |stored| stored.expires_at = Some(beginning()));
+    for key in [&revoked, &expired, &world.unknown_key()] {
+        assert_ne!(world.code(key).await, "valid");
+    }
+    assert_eq!(world.verifier.usage().waiting(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_failing_or_hanging_sink_did_not_take_is_stored_later() {
+    let world = World::new();
+    let key = world.old_key(world.account());
+    let ledger = Arc::new(Ledger::default());
+    let flusher = flusher(&world, &ledger);
+    world.ask(&key).await;
+    ledger.failing.store(true, Ordering::SeqCst);
+    assert!(flusher.flush().await.is_err());
+    ledger.failing.store(false, Ordering::SeqCst);
+    ledger.hanging.store(true, Ordering::SeqCst);
+    assert!(flusher.flush().await.is_err());
+    ledger.hanging.store(false, Ordering::SeqCst);
+    world.ask(&key).await;
+    flusher.flush().await.unwrap();
+    assert_eq!(ledger.totals(), (2, 0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn use_is_stored_at_the_interval_and_once_more_at_the_end() {
+    let world = World::new();
+    let key = world.old_key(world.account());
+    let ledger = Arc::new(Ledger::default());
+    let (stop, stopped) = oneshot::channel::<()>();
+    let running = tokio::spawn(flusher(&world, &ledger).run(async {
+        let _ = stopped.await;
+    }));
+    world.ask(&key).await;
+    tokio::time::sleep(Duration::from_millis(10_001)).await;
+    assert_eq!(ledger.totals(), (1, 0, 0));
+    world.ask(&key).await;
+    ledger.failing.store(true, Ordering::SeqCst);
+    stop.send(()).unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    ledger.failing.store(false, Ordering::SeqCst);
+    running.await.unwrap();
+    assert_eq!(ledger.totals(), (2, 0, 0), "the last flush is tried again");
+}
