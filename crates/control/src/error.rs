@@ -50,6 +50,14 @@ pub enum Error {
     /// The operator stopped the account.
     #[error("account suspended")]
     AccountSuspended,
+    /// A plan that accounts hold cannot disappear from the settings.
+    #[error("plan `{plan}` is held by {accounts} accounts")]
+    PlanInUse {
+        /// The plan's id.
+        plan: String,
+        /// How many accounts are on it.
+        accounts: u64,
+    },
     /// Plans are changed by the operator here.
     #[error("plans are changed by the operator")]
     PlanChangeNotYours,
@@ -111,6 +119,10 @@ impl Error {
                 access."
                 .to_owned(),
             Self::AccountSuspended => "This account is suspended. Contact support to resume it.".to_owned(),
+            Self::PlanInUse { plan, accounts } => format!(
+                "plans: `{plan}` is missing, but {accounts} accounts are on it. Put it back, or move them to \
+                 another plan first (rndrkit account set-plan)."
+            ),
             Self::PlanChangeNotYours => "Plans are changed by the operator of this service. Contact support \
                 to change yours."
                 .to_owned(),
@@ -147,6 +159,7 @@ impl From<StoreError> for Error {
             StoreError::EmailTaken => Self::EmailTaken,
             StoreError::ExternalIdTaken => Self::ExternalIdTaken,
             StoreError::UnknownPlan => Self::invalid("plan", "There is no plan with this id."),
+            StoreError::PlanInUse { plan, accounts } => Self::PlanInUse { plan, accounts },
             StoreError::PlanRequired => Self::PlanRequired,
             StoreError::AccountSuspended => Self::AccountSuspended,
             StoreError::KeyLimitReached { limit } => Self::KeyLimitReached { limit },

@@ -15,7 +15,7 @@ mod wire;
 use axum::Router;
 use dashboard::DashboardState;
 
-pub use api::{Access, OperatorRoute, operator_router, operator_routes};
+pub use api::{Access, OperatorRoute, operator_router, operator_routes, telemetry_router};
 pub use openapi::document as openapi_document;
 pub use state::{BoxFuture, Health, ServerSettings, ServerState, TokenAuthenticator, TokenRefusal};
 

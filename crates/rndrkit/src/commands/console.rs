@@ -24,7 +24,12 @@ impl std::fmt::Debug for Console<'_> {
     }
 }
 
-impl Console<'_> {
+impl<'a> Console<'a> {
+    /// Prints for people until a command line asks for JSON.
+    pub fn new(input: &'a mut dyn Read, out: &'a mut dyn Write, err: &'a mut dyn Write) -> Self {
+        Self { input, out, err, json: false }
+    }
+
     /// One line for people.
     pub(super) fn line(&mut self, text: impl AsRef<str>) {
         let _ = writeln!(self.out, "{}", text.as_ref());
@@ -100,7 +105,7 @@ mod tests {
 
     fn printed(print: impl FnOnce(&mut Console<'_>)) -> String {
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        print(&mut Console { input: &mut std::io::empty(), out: &mut out, err: &mut err, json: false });
+        print(&mut Console::new(&mut std::io::empty(), &mut out, &mut err));
         String::from_utf8(out).unwrap()
     }
 

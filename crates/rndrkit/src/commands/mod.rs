@@ -9,12 +9,14 @@ mod keys;
 mod local;
 mod migrate;
 mod server;
+#[cfg(test)]
+mod tests;
 mod tokens;
 
 use std::process::ExitCode;
 
 use crate::cli::{Cli, Command, ConfigCommand, SettingFlags};
-use crate::config::{DataFolderError, Environment, Mistakes, Sources};
+use crate::config::{self, DataFolderError, Environment, Mistakes, Sources};
 
 pub use console::Console;
 
@@ -107,13 +109,17 @@ fn sources(
     Sources { config_flag: cli_config, flags: flags.0, ..Sources::new(environment.clone()) }
 }
 
-/// Runs every command but those that serve (`serve`, `demo`).
+/// Runs a command.
 pub async fn run(cli: Cli, environment: &Environment, console: &mut Console<'_>) -> Exit {
     let result = dispatch(cli, environment, console).await;
     result.unwrap_or_else(|failure| {
         console.failure(&failure);
         failure.exit
     })
+}
+
+async fn serve(sources: &Sources) -> Result<Exit, Failure> {
+    Ok(crate::serve::run(&config::load(sources)?.settings).await)
 }
 
 async fn dispatch(cli: Cli, environment: &Environment, console: &mut Console<'_>) -> Result<Exit, Failure> {
@@ -150,8 +156,8 @@ async fn dispatch(cli: Cli, environment: &Environment, console: &mut Console<'_>
             console.json = local.json;
             Ok(doctor::run(&sources(config, environment, local.flags), console).await)
         }
-        Some(Command::Serve(_) | Command::Demo(_)) | None => {
-            Err(Failure::new(Exit::Usage, "this command serves and is started elsewhere"))
-        }
+        Some(Command::Serve(flags)) => serve(&sources(config, environment, flags)).await,
+        None => serve(&sources(config, environment, SettingFlags::default())).await,
+        Some(Command::Demo(_)) => Err(Failure::new(Exit::Usage, "the demonstration is not built in yet")),
     }
 }

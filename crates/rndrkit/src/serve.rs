@@ -1,0 +1,120 @@
+//! `rndrkit serve`: starts, says where it is, and stops in order when asked.
+
+use std::io::{IsTerminal as _, Write};
+use std::sync::Arc;
+
+use rndrkit_domain::random::OsEntropy;
+use rndrkit_domain::time::SystemClock;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::commands::Exit;
+use crate::config::{Database, LogFormat, LogLevel, Logging, Settings};
+use crate::wiring::{DRAIN_NOTICE, Server};
+
+/// Serves until SIGTERM or Ctrl-C.
+pub async fn run(settings: &Settings) -> Exit {
+    start_logging(&settings.logging);
+    let server = match Server::start(settings, Arc::new(SystemClock::default()), Arc::new(OsEntropy)).await {
+        Ok(server) => server,
+        Err(error) => {
+            say(&mut std::io::stderr(), &format!("rndrkit: {error}"));
+            return Exit::No;
+        }
+    };
+    announce(settings, &server);
+    if let Err(error) = wait_for_signal().await {
+        tracing::error!(%error, "signals cannot be received; stopping");
+    }
+    tracing::info!("stopping: no new connections, requests in progress finish");
+    server.start_draining();
+    tokio::time::sleep(DRAIN_NOTICE).await;
+    server.stop().await;
+    tracing::info!("stopped");
+    Exit::Done
+}
+
+/// Logs go to standard error, so that standard output has only what was asked for.
+pub fn start_logging(logging: &Logging) {
+    let level = match logging.level {
+        LogLevel::Error => "error",
+        LogLevel::Warn => "warn",
+        LogLevel::Info => "info",
+        LogLevel::Debug => "debug",
+        LogLevel::Trace => "trace",
+    };
+    // Libraries speak up only about what an operator can mend: at finer levels, statements and frames of
+    // theirs could carry what must not be written down.
+    let filter = format!("warn,sqlx=error,sea_orm=error,rndrkit={level},{}", own_crates(level));
+    let filter = tracing_subscriber::EnvFilter::new(filter);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
+    let result = match logging.format {
+        LogFormat::Text => builder.with_target(false).try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+    if let Err(error) = result {
+        say(&mut std::io::stderr(), &format!("rndrkit: the log is set up already: {error}"));
+    }
+}
+
+fn own_crates(level: &str) -> String {
+    let crates = ["control", "edge", "server", "store", "verifier"];
+    crates.map(|name| format!("rndrkit_{name}={level}")).join(",")
+}
+
+fn announce(settings: &Settings, server: &Server) {
+    let mut out = std::io::stdout();
+    let scheme = if settings.listeners.tls.is_some() { "https" } else { "http" };
+    say(&mut out, &format!("RndrKit API keys {}", env!("CARGO_PKG_VERSION")));
+    say(
+        &mut out,
+        &format!("  Dashboard and API   {}  (listening on {})", settings.site.public_url, server.public),
+    );
+    if let Some(gateway) = server.gateway {
+        say(&mut out, &format!("  Gateway             {scheme}://{gateway}"));
+    }
+    let token = server.operator_token_file.as_ref();
+    let token = token
+        .map_or_else(|| "token from the settings".to_owned(), |path| format!("token in {}", path.display()));
+    say(&mut out, &format!("  Operator API        http://{}  ({token})", server.internal));
+    if settings.gateway.routes.is_empty() {
+        say(
+            &mut out,
+            "  Behind the gateway  nothing yet: set upstream_url to the API that keys are to guard",
+        );
+    }
+    say_warnings(settings);
+    if let Some(link) = &server.first_account_link {
+        say(&mut out, &format!("Create the first account: {}", link.url.reveal()));
+    }
+}
+
+fn say_warnings(settings: &Settings) {
+    if settings.product.key_prefix.as_str() == "rk_live_" {
+        tracing::warn!(
+            "rk_live_ is also the prefix of Stripe's restricted keys: secret scanners will report leaked keys \
+             to Stripe; a product of your own wants a key_prefix of its own"
+        );
+    }
+    if settings.listeners.authz.is_some() {
+        tracing::warn!("authz_listen has no effect yet: this version has no forward auth");
+    }
+    if matches!(settings.storage.database, Database::Postgres { .. }) {
+        tracing::info!("one node serves this database at a time; a second one is refused");
+    }
+}
+
+/// A closed standard output is no reason to stop serving.
+fn say(out: &mut impl Write, line: &str) {
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+async fn wait_for_signal() -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+    }
+}

@@ -1,0 +1,96 @@
+//! The verifier's traits over the store: where the two halves of the product meet. Conversions only.
+
+use std::sync::Arc;
+
+use rndrkit_domain::feed::{FeedEntry, FeedHead, FeedNumber};
+use rndrkit_domain::key_text::Digest;
+use rndrkit_domain::time::Clock;
+use rndrkit_domain::usage::{LastUse, UsageDelta};
+use rndrkit_store::Store;
+use rndrkit_verifier::{
+    AccountFacts, BoxFuture, ChangeFeed, KeyFacts, KeySource, Loaded, LoadedTokens, SourceError, TokenFacts,
+    UsageSink,
+};
+
+/// The store, as the verifier sees it.
+#[derive(Clone)]
+pub(super) struct StoreSource {
+    store: Store,
+    clock: Arc<dyn Clock>,
+}
+
+impl StoreSource {
+    pub(super) fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
+        Self { store, clock }
+    }
+}
+
+/// The error's type promises that it holds no secret: the store never puts bound values into errors.
+fn source_error(error: rndrkit_store::Error) -> SourceError {
+    SourceError::new(error)
+}
+
+impl KeySource for StoreSource {
+    fn load(&self, digest: Digest) -> BoxFuture<'_, Result<Loaded, SourceError>> {
+        Box::pin(async move {
+            let loaded = self.store.load_key(digest).await.map_err(source_error)?;
+            Ok(Loaded { head: loaded.head, found: loaded.found.map(key_facts) })
+        })
+    }
+
+    fn load_tokens(&self) -> BoxFuture<'_, Result<LoadedTokens, SourceError>> {
+        Box::pin(async move {
+            let loaded = self.store.load_tokens(self.clock.now()).await.map_err(source_error)?;
+            let tokens = loaded
+                .tokens
+                .into_iter()
+                .map(|(digest, token)| TokenFacts {
+                    digest,
+                    id: token.id,
+                    name: token.name,
+                    scope: token.scope,
+                    expires_at: token.expires_at,
+                })
+                .collect();
+            Ok(LoadedTokens { head: loaded.head, tokens })
+        })
+    }
+}
+
+fn key_facts(stored: rndrkit_store::KeyFacts) -> KeyFacts {
+    KeyFacts {
+        key_id: stored.key_id,
+        expires_at: stored.expires_at,
+        ends_at: stored.ends_at,
+        revoked: stored.revoked,
+        account: AccountFacts {
+            id: stored.account_id,
+            external_id: stored.external_id,
+            status: stored.status,
+            api_access: stored.api_access,
+            rate_limit: stored.rate_limit,
+            plan: stored.plan,
+            revision: stored.revision,
+        },
+    }
+}
+
+impl ChangeFeed for StoreSource {
+    fn head(&self) -> BoxFuture<'_, Result<FeedHead, SourceError>> {
+        Box::pin(async move { self.store.feed_head().await.map_err(source_error) })
+    }
+
+    fn entries(&self, from: FeedNumber, limit: u32) -> BoxFuture<'_, Result<Vec<FeedEntry>, SourceError>> {
+        Box::pin(async move { self.store.feed_entries(from, limit).await.map_err(source_error) })
+    }
+}
+
+impl UsageSink for StoreSource {
+    fn record<'a>(
+        &'a self,
+        deltas: &'a [UsageDelta],
+        last_uses: &'a [LastUse],
+    ) -> BoxFuture<'a, Result<(), SourceError>> {
+        Box::pin(async move { self.store.record_usage(deltas, last_uses).await.map_err(source_error) })
+    }
+}

@@ -1,0 +1,160 @@
+//! Builds everything once and ties it together: the only place that knows all parts.
+//!
+//! Deliberately absent: what any part does. [`Server::start`] gives back a running server; dropping it
+//! without [`Server::stop`] is what `kill -9` would do.
+
+mod adapters;
+mod confirm;
+mod convert;
+mod error;
+mod health;
+mod listeners;
+mod parts;
+mod sole_node;
+mod tokens;
+mod upkeep;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::body::Incoming;
+use rndrkit_control::NewLink;
+use rndrkit_domain::random::Entropy;
+use rndrkit_domain::time::Clock;
+use rndrkit_edge::{EdgeBody, Fallback, Listener, Service};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tower::ServiceExt as _;
+
+pub use error::StartError;
+
+use crate::config::Settings;
+use health::NodeHealth;
+use listeners::Bound;
+use parts::Parts;
+
+/// How long readiness fails before the listeners close, so that load balancers notice first. Only when a
+/// signal asks for it; tests stop at once.
+pub const DRAIN_NOTICE: Duration = Duration::from_millis(500);
+
+/// A running server.
+pub struct Server {
+    /// Where dashboard and API are.
+    pub public: SocketAddr,
+    /// Where the operator API is.
+    pub internal: SocketAddr,
+    /// Where the gateway is, if it has a listener of its own.
+    pub gateway: Option<SocketAddr>,
+    /// The link that makes the first account; none once somebody has joined.
+    pub first_account_link: Option<NewLink>,
+    /// The file that holds the operator token, if the data folder does.
+    pub operator_token_file: Option<std::path::PathBuf>,
+    health: Arc<NodeHealth>,
+    stop: watch::Sender<bool>,
+    listeners: Vec<JoinHandle<()>>,
+    parts: Parts,
+}
+
+impl Server {
+    /// Starts. When it returns, every listener answers and decisions can be made.
+    pub async fn start(
+        settings: &Settings,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, StartError> {
+        let bound = Bound::bind(&settings.listeners).await?;
+        let (stop, stopping) = watch::channel(false);
+        let parts = Parts::build(settings, clock, entropy.clone()).await?;
+        let first_account_link = parts.control.first_account_link().await?;
+
+        let state = parts.server_state(settings, entropy);
+        let public = parts.edge.public(fallback(rndrkit_server::public_router(state.clone())));
+        let telemetry = fallback(rndrkit_server::telemetry_router(state.clone()));
+        let internal = parts.edge.internal(fallback(rndrkit_server::operator_router(state)));
+
+        let addresses = Addresses::of(&bound);
+        let mut listeners = vec![
+            spawn(bound.public, public, stopping.clone()),
+            spawn(bound.internal, internal, stopping.clone()),
+        ];
+        if let Some(listener) = bound.gateway {
+            listeners.push(spawn(listener, parts.edge.gateway(), stopping.clone()));
+        }
+        if let Some(listener) = bound.telemetry {
+            listeners.push(spawn(listener, parts.edge.internal(telemetry), stopping));
+        }
+        Ok(Self {
+            public: addresses.public,
+            internal: addresses.internal,
+            gateway: addresses.gateway,
+            first_account_link,
+            operator_token_file: parts.operator_token_file.clone(),
+            health: parts.health.clone(),
+            stop,
+            listeners,
+            parts,
+        })
+    }
+
+    /// Readiness fails from now on; requests are still answered.
+    pub fn start_draining(&self) {
+        self.health.start_draining();
+    }
+
+    /// Stops in order: no new connections, requests in progress finish, counters are written.
+    pub async fn stop(self) {
+        self.start_draining();
+        self.stop.send_replace(true);
+        for listener in self.listeners {
+            if let Err(error) = listener.await {
+                tracing::error!(%error, "a listener ended badly");
+            }
+        }
+        self.parts.stop().await;
+    }
+}
+
+struct Addresses {
+    public: SocketAddr,
+    internal: SocketAddr,
+    gateway: Option<SocketAddr>,
+}
+
+impl Addresses {
+    /// What was bound; an address that cannot be told is shown as unspecified.
+    fn of(bound: &Bound) -> Self {
+        let address = |listener: &Listener| {
+            listener.local_address().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)))
+        };
+        Self {
+            public: address(&bound.public),
+            internal: address(&bound.internal),
+            gateway: bound.gateway.as_ref().map(address),
+        }
+    }
+}
+
+fn spawn(listener: Listener, service: Service, mut stopping: watch::Receiver<bool>) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let stopped = async move {
+            // An error means that the sender is gone, and with it the server.
+            let _ = stopping.wait_for(|stop| *stop).await;
+        };
+        rndrkit_edge::serve(listener, service, stopped).await;
+    })
+}
+
+/// A router as the data plane takes it.
+fn fallback(router: Router) -> Fallback {
+    let service = tower::service_fn(move |request: http::Request<Incoming>| {
+        let router = router.clone();
+        async move {
+            let response = router.oneshot(request.map(axum::body::Body::new)).await;
+            response.map(|response| response.map(EdgeBody::boxed)).map_err(|never: Infallible| never)
+        }
+    });
+    Fallback::new(service)
+}
