@@ -276,3 +276,76 @@ async fn migrate_locked(connection: &DatabaseConnection) -> Result<(), Error> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use rndrkit_testkit::database::{TestDatabase, on_postgres, on_sqlite};
+    use sea_orm::FromQueryResult;
+
+    use super::*;
+
+    async fn setting(pool: &Pool, query: &'static str) -> String {
+        pool.one::<TextRow>(query, []).await.unwrap().value
+    }
+
+    #[derive(Debug, FromQueryResult)]
+    struct Setting {
+        value: i64,
+    }
+
+    #[test]
+    fn readers_of_sqlite_refuse_to_write() {
+        on_sqlite(async |database: &TestDatabase| {
+            let store = Store::open(&OpenOptions::new(database.url())).await.unwrap();
+            let write = "UPDATE feed_head SET number = 9";
+            let refused = store.reader().execute(write, []).await;
+            assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
+            assert_eq!(store.feed_head().await.unwrap().number, 0);
+            assert_eq!(store.writer().execute(write, []).await.unwrap(), 1);
+        });
+    }
+
+    #[test]
+    fn the_writer_of_sqlite_syncs_every_commit_and_checks_references() {
+        on_sqlite(async |database: &TestDatabase| {
+            let store = Store::open(&OpenOptions::new(database.url())).await.unwrap();
+            let writer = store.writer();
+            assert_eq!(setting(writer, "SELECT journal_mode AS value FROM pragma_journal_mode").await, "wal");
+            let full: Setting =
+                writer.one("SELECT synchronous AS value FROM pragma_synchronous", []).await.unwrap();
+            let references: Setting =
+                writer.one("SELECT foreign_keys AS value FROM pragma_foreign_keys", []).await.unwrap();
+            assert_eq!((full.value, references.value), (2, 1));
+        });
+    }
+
+    #[test]
+    fn sessions_of_postgresql_are_durable_bounded_and_read_committed() {
+        on_postgres(async |database: &TestDatabase| {
+            // A careless administrator's defaults lose against ours.
+            let store = Store::open(&OpenOptions::new(database.url())).await.unwrap();
+            let name = setting(store.writer(), "SELECT current_database()::text AS value").await;
+            let careless = format!(
+                "ALTER DATABASE {name} SET synchronous_commit = off;
+                 ALTER DATABASE {name} SET default_transaction_isolation = serializable"
+            );
+            store.writer().connection().execute_unprepared(&careless).await.unwrap();
+            store.close().await.unwrap();
+            let store = Store::open(&OpenOptions::new(database.url())).await.unwrap();
+            for (setting_name, expected) in [
+                ("default_transaction_isolation", "read committed"),
+                ("synchronous_commit", "on"),
+                ("lock_timeout", "3s"),
+                ("idle_in_transaction_session_timeout", "1s"),
+                ("statement_timeout", "10s"),
+            ] {
+                let row: TextRow = store
+                    .writer()
+                    .one("SELECT current_setting($1) AS value", [text(setting_name)])
+                    .await
+                    .unwrap();
+                assert_eq!(row.value, expected, "{setting_name}");
+            }
+        });
+    }
+}
