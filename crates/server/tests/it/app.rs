@@ -93,6 +93,7 @@ pub struct App {
     pub switches: Arc<Switches>,
     operator: Router,
     public: Router,
+    telemetry: Router,
     _database: TestDatabase,
 }
 
@@ -134,8 +135,9 @@ impl App {
             settings: Arc::new(ServerSettings::default()),
         };
         let operator = rndrkit_server::operator_router(state.clone());
+        let telemetry = rndrkit_server::telemetry_router(state.clone());
         let public = rndrkit_server::public_router(state);
-        Self { control, clock, switches, operator, public, _database: database }
+        Self { control, clock, switches, operator, public, telemetry, _database: database }
     }
 
     /// A call of the operator API, with the operator's token until told otherwise.
@@ -146,6 +148,11 @@ impl App {
     /// A call of the public listener.
     pub fn public(&self, method: &str, path: &str) -> Call {
         Call::new(self.public.clone(), method, path)
+    }
+
+    /// A call of the listener for health and metrics alone.
+    pub fn telemetry(&self, method: &str, path: &str) -> Call {
+        Call::new(self.telemetry.clone(), method, path)
     }
 
     /// An account on Agency; its id.
