@@ -1,0 +1,205 @@
+//! Starts the real binary in a folder of its own and talks to it over real sockets.
+
+use std::fs::File;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+/// How long a server may take to start on a busy machine.
+const START_DEADLINE: Duration = Duration::from_secs(60);
+
+/// A running `rndrkit serve`, killed when dropped.
+pub struct Server {
+    child: Option<Child>,
+    folder: PathBuf,
+    settings: Vec<(String, String)>,
+    log_path: PathBuf,
+    pub public: SocketAddr,
+    pub internal: SocketAddr,
+    pub http: reqwest::Client,
+    _owned_folder: Option<tempfile::TempDir>,
+}
+
+/// A port that was free a moment ago.
+pub fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// An HTTP client that follows nothing and hides nothing.
+pub fn client() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .timeout(Duration::from_secs(60))
+        .build()
+        .unwrap()
+}
+
+impl Server {
+    /// Starts on embedded SQLite with these settings beside the usual ones.
+    pub async fn start(settings: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_owned();
+        Self::start_in(&path, settings, Some(folder)).await
+    }
+
+    /// Starts in a given folder.
+    pub async fn start_in(
+        folder: &Path,
+        settings: &[(&str, &str)],
+        owned: Option<tempfile::TempDir>,
+    ) -> Self {
+        let (public, internal) = (free_address(), free_address());
+        let mut all: Vec<(String, String)> = vec![
+            ("RNDRKIT_DATA_DIR".into(), folder.join("data").display().to_string()),
+            ("RNDRKIT_PUBLIC_LISTEN".into(), public.to_string()),
+            ("RNDRKIT_INTERNAL_LISTEN".into(), internal.to_string()),
+            ("RNDRKIT_PUBLIC_URL".into(), format!("http://localhost:{}", public.port())),
+        ];
+        for (name, value) in settings {
+            all.retain(|(known, _)| known != name);
+            all.push(((*name).to_owned(), (*value).to_owned()));
+        }
+        let mut server = Self {
+            child: None,
+            folder: folder.to_owned(),
+            settings: all,
+            log_path: folder.join("server.log"),
+            public,
+            internal,
+            http: client(),
+            _owned_folder: owned,
+        };
+        server.spawn().await;
+        server
+    }
+
+    /// Starts the process (again) and waits until it is ready.
+    pub async fn spawn(&mut self) {
+        let log = File::options().create(true).append(true).open(&self.log_path).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_rndrkit"))
+            .arg("serve")
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .envs(self.settings.iter().map(|(name, value)| (name, value)))
+            .current_dir(&self.folder)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.child = Some(child);
+        let begun = Instant::now();
+        while !self.is_ready().await {
+            let exited = self.child.as_mut().unwrap().try_wait().unwrap();
+            assert!(exited.is_none(), "the server ended at start: {exited:?}\n{}", self.log());
+            assert!(begun.elapsed() < START_DEADLINE, "the server did not become ready:\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+    }
+
+    pub async fn is_ready(&self) -> bool {
+        let answer = self.http.get(self.internal_url("/readyz")).send().await;
+        answer.is_ok_and(|answer| answer.status() == 200)
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// SIGTERM, and waits for the end.
+    pub fn terminate(&mut self) -> Option<i32> {
+        let mut child = self.child.take()?;
+        Command::new("kill").arg("-TERM").arg(child.id().to_string()).status().unwrap();
+        let begun = Instant::now();
+        while begun.elapsed() < START_DEADLINE {
+            if let Some(status) = child.try_wait().unwrap() {
+                return status.code();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let _ = child.kill();
+        let _ = child.wait();
+        None
+    }
+
+    /// The process's id.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
+    /// Everything it has printed so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log_path).unwrap_or_default()
+    }
+
+    /// The data folder.
+    pub fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    pub fn public_url(&self, path: &str) -> String {
+        format!("http://localhost:{}{path}", self.public.port())
+    }
+
+    pub fn internal_url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.internal)
+    }
+
+    /// The operator token: as set, else as the data folder has it.
+    pub fn operator_token(&self) -> String {
+        let given = self.settings.iter().find(|(name, _)| name == "RNDRKIT_OPERATOR_TOKEN");
+        given.map_or_else(
+            || std::fs::read_to_string(self.data().join("operator-token")).unwrap().trim().to_owned(),
+            |(_, token)| token.clone(),
+        )
+    }
+
+    /// A call of the operator API; `body` null sends none. Answers status and JSON (null if none).
+    pub async fn operator(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let mut request =
+            self.http.request(method, self.internal_url(path)).bearer_auth(self.operator_token());
+        if !body.is_null() {
+            request = request.json(&body);
+        }
+        let answer = request.send().await.unwrap();
+        let status = answer.status().as_u16();
+        (status, answer.json().await.unwrap_or(Value::Null))
+    }
+
+    /// A new account on a plan; its id.
+    pub async fn account(&self, email: &str, plan: &str) -> String {
+        let (status, account) =
+            self.operator("POST", "/v1/accounts", json!({"email": email, "plan": plan})).await;
+        assert_eq!(status, 201, "{account}");
+        account["id"].as_str().unwrap().to_owned()
+    }
+
+    /// A new key; its id and secret.
+    pub async fn key(&self, account: &str, name: &str) -> (String, String) {
+        let path = format!("/v1/accounts/{account}/keys");
+        let (status, key) = self.operator("POST", &path, json!({"name": name})).await;
+        assert_eq!(status, 201, "{key}");
+        (key["id"].as_str().unwrap().to_owned(), key["secret"].as_str().unwrap().to_owned())
+    }
+
+    /// `GET` on the public listener with a key.
+    pub async fn get_with_key(&self, path: &str, secret: &str) -> reqwest::Response {
+        self.http.get(self.public_url(path)).header("X-Api-Key", secret).send().await.unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

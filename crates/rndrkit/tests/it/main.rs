@@ -1,0 +1,16 @@
+//! The promises, tried on the real binary over real sockets: one test binary, a module per promise.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "test code: a failure is a panic, and real servers need the real clock"
+)]
+#![allow(missing_docs, unreachable_pub, reason = "a test binary has no users")]
+
+mod harness;
+mod promises;
+mod specification;
+mod upstream;
