@@ -98,6 +98,8 @@ function reveal(panel) {
   const follow = () => { done.disabled = !stored.checked; };
   const ask = (event) => { if (!stored.checked) event.preventDefault(); };
 
+  // Reloading, or coming back, asks for the settings and does not send the form again.
+  history.replaceState(null, "", "/settings");
   stored.checked = false;
   stored.addEventListener("change", follow);
   follow();
@@ -107,6 +109,8 @@ function reveal(panel) {
   panel.querySelector("[tabindex]").focus();
 
   addEventListener("beforeunload", ask);
+  // Browsers may keep the page for "back" in spite of `no-store`; without its panel it is out of date.
+  addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
   addEventListener("pagehide", () => {
     for (const element of panel.querySelectorAll("[data-secret]")) {
       if ("value" in element) {
@@ -116,13 +120,9 @@ function reveal(panel) {
         element.textContent = "";
       }
     }
+    panel.remove();
   });
 }
-
-// A page kept by the browser after its secret was taken off says nothing useful: load the real one.
-addEventListener("pageshow", (event) => {
-  if (event.persisted && document.querySelector("[data-reveal]")) location.replace("/settings#api-keys");
-});
 
 document.querySelectorAll("form[data-once]").forEach(sendOnce);
 document.querySelectorAll("form[data-opens]").forEach(openInPlace);

@@ -85,7 +85,7 @@ async fn draw(
     let plans = control.list_plans().await?;
     let names = plan_names(&plans);
     let mut frame = frame(state, Place::Billing, &who.account, &known.plan.name);
-    let notice = notice.map(|(tone, title, text)| Notice { tone, title: title.to_owned(), text, link: None });
+    let notice = notice.map(|(tone, title, text)| Notice { tone, title: title.to_owned(), text });
     frame.notices.extend(notice);
     let view = BillingPage {
         frame,

@@ -154,7 +154,7 @@ async fn show_refused(
 ) -> Result<Response, Failure> {
     let text = error.public_text();
     let refused = |status, title: &str| {
-        let notice = Notice { tone: Tone::Caution, title: title.to_owned(), text: text.clone(), link: None };
+        let notice = Notice { tone: Tone::Caution, title: title.to_owned(), text: text.clone() };
         settings::draw(state, who, status, Extra { notice: Some(notice), ..Extra::default() })
     };
     let (status, form) = match error {

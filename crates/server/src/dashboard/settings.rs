@@ -88,11 +88,11 @@ pub(super) async fn draw(
     };
     let plan_name =
         overview.as_ref().map_or_else(|| who.account.plan.to_string(), |known| known.plan.name.clone());
-    let mut frame = frame(state, Place::Settings, &who.account, &plan_name);
+    let frame = frame(state, Place::Settings, &who.account, &plan_name);
     let done = overview.as_ref().and_then(|known| done_notice(known, &extra.done));
-    frame.notices.extend(extra.notice);
-    frame.notices.extend(done);
-    let keys = section(state, overview, extra.created, extra.repeated).await;
+    let mut keys = section(state, overview).await;
+    keys.notices.extend(extra.notice.into_iter().chain(done));
+    (keys.created, keys.repeated) = (extra.created, extra.repeated);
     let view = SettingsPage { frame, keys, account: account_section(who) };
     Ok(answer::page(status, &view))
 }
@@ -106,9 +106,7 @@ pub(super) fn frame(state: &DashboardState, place: Place, account: &Account, pla
             "Its API keys answer 403 until whoever runs {} resumes it. Nothing was deleted, and you can still \
              delete keys.",
             state.brand()
-        ),
-        link: None,
-    });
+        ) });
     Frame {
         brand: state.brand().to_owned(),
         place,
@@ -129,8 +127,7 @@ fn account_section(who: &SignedIn) -> AccountSection {
 }
 
 fn done_notice(known: &KeyOverview, done: &Done) -> Option<Notice> {
-    let good =
-        |title: String, text: &str| Notice { tone: Tone::Good, title, text: text.to_owned(), link: None };
+    let good = |title: String, text: &str| Notice { tone: Tone::Good, title, text: text.to_owned() };
     if let Ok(id) = done.deleted.parse::<KeyId>() {
         let key = known.past.iter().find(|key| key.id == id && key.revoked.is_some())?;
         let text = "Requests with it get 401 Unauthorized from now on.";
@@ -141,12 +138,7 @@ fn done_notice(known: &KeyOverview, done: &Done) -> Option<Notice> {
     (done.changed == "plan").then(|| good(format!("You are on the {} plan now.", known.plan.name), text))
 }
 
-async fn section(
-    state: &DashboardState,
-    overview: Option<KeyOverview>,
-    created: Option<Revealed>,
-    repeated: Option<RepeatedCreate>,
-) -> KeysSection {
+async fn section(state: &DashboardState, overview: Option<KeyOverview>) -> KeysSection {
     let form = CreateForm { form_id: new_form_id(state), ..CreateForm::default() };
     let (list, locked) = match overview {
         None => (KeyList::Unavailable, None),
@@ -161,7 +153,15 @@ async fn section(
             (KeyList::Known(known_keys(&known, state.control().now(), state.brand())), locked)
         }
     };
-    KeysSection { list, locked, created, repeated, form, sample: state.sample() }
+    KeysSection {
+        list,
+        locked,
+        created: None,
+        repeated: None,
+        notices: Vec::new(),
+        form,
+        sample: state.sample(),
+    }
 }
 
 /// A one-time number for the form *Create API Key*.

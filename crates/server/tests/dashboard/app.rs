@@ -36,7 +36,7 @@ impl Confirm for Follower {
     fn confirm(&self, _number: FeedNumber) -> BoxFuture<'_, Result<Confirmation, ConfirmError>> {
         let broken = self.broken.load(Ordering::SeqCst);
         let good = Confirmation { nodes_confirmed: 1, nodes_expired: 0, took: Duration::from_millis(3) };
-        Box::pin(async move { if broken { Err(ConfirmError::NotConfirmed) } else { Ok(good) } })
+        Box::pin(async move { if broken { Err(ConfirmError("a test".to_owned())) } else { Ok(good) } })
     }
 }
 
@@ -205,7 +205,7 @@ impl Browser {
 }
 
 pub fn encode(fields: &[(&str, &str)]) -> String {
-    let escape = |text: &str| -> String { text.bytes().map(|byte| format!("%{byte:02X}")).collect() };
+    let escape = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<Vec<_>>().concat();
     let pairs: Vec<String> = fields.iter().map(|(key, value)| format!("{key}={}", escape(value))).collect();
     pairs.join("&")
 }

@@ -63,7 +63,7 @@ async fn a_form_from_another_site_changes_nothing() {
         let page = browser.send(request).await;
         page.says(StatusCode::FORBIDDEN, "came from another site");
     }
-    assert_eq!(browser.get("/settings").await.key_ids(), [id.clone()]);
+    assert_eq!(browser.get("/settings").await.key_ids(), [id.as_str()]);
 
     let mut own = delete_form(&browser, &path);
     own.headers_mut().insert("origin", HeaderValue::from_static("http://localhost:8080"));

@@ -113,6 +113,7 @@ fn section(active: Vec<KeyRow>, past: Vec<PastKeyRow>) -> KeysSection {
         locked: None,
         created: None,
         repeated: None,
+        notices: Vec::new(),
         form: CreateForm { form_id: "form-1".to_owned(), ..CreateForm::default() },
         sample: sample(),
     }
@@ -143,7 +144,7 @@ fn draw(page: &impl Template) -> String {
 }
 
 fn notice(tone: Tone, title: &str, text: &str) -> Notice {
-    Notice { tone, title: title.to_owned(), text: text.to_owned(), link: None }
+    Notice { tone, title: title.to_owned(), text: text.to_owned() }
 }
 
 fn key_states() -> Vec<(&'static str, String)> {
@@ -170,6 +171,8 @@ fn key_states() -> Vec<(&'static str, String)> {
     );
     let deleted =
         notice(Tone::Good, "Old pipeline was deleted.", "Requests with it get 401 Unauthorized from now on.");
+    let mut deleted_keys = section(three_keys(), past_keys());
+    deleted_keys.notices.push(deleted);
     vec![
         ("keys-locked", settings("Starter", starter, vec![])),
         ("keys-empty", settings("Agency", section(vec![], vec![]), vec![])),
@@ -177,7 +180,7 @@ fn key_states() -> Vec<(&'static str, String)> {
         ("keys-created", settings("Agency", created, vec![])),
         ("keys-repeated", settings("Agency", repeated, vec![])),
         ("keys-full", settings("Agency", section(full, vec![]), vec![])),
-        ("keys-deleted", settings("Agency", section(three_keys(), past_keys()), vec![deleted])),
+        ("keys-deleted", settings("Agency", deleted_keys, vec![])),
         ("keys-downgraded", settings("Pro", downgraded, vec![])),
         ("keys-failed", settings("Agency", failed, vec![])),
         ("keys-suspended", settings("Agency", section(three_keys(), vec![]), vec![suspended])),

@@ -122,7 +122,7 @@ async fn deleting_asks_on_a_page_of_its_own_and_then_says_what_happened() {
     let question = browser.get(&path).await;
     question.says(StatusCode::OK, "401 Unauthorized");
     question.says(StatusCode::OK, ">Delete key</button>");
-    assert_eq!(browser.get("/settings").await.key_ids(), [id.clone()], "asking deletes nothing");
+    assert_eq!(browser.get("/settings").await.key_ids(), [id.as_str()], "asking deletes nothing");
 
     let gone = browser.post(&path, &[]).await;
     gone.leads_to(&format!("/settings?deleted={id}#api-keys"));

@@ -61,7 +61,7 @@ fn declared(css: &str) -> HashMap<&str, &str> {
         .collect()
 }
 
-/// Relative luminance (WCAG 2.2) of a token's colour, through OKLCH → OKLab → linear sRGB.
+/// Relative luminance (WCAG 2.2) of a token's colour, through `OKLCH` → `OKLab` → linear sRGB.
 fn luminance(tokens: &HashMap<&str, &str>, name: &str) -> f64 {
     let value = tokens[name];
     if let Some(other) = value.strip_prefix("var(--") {
@@ -91,6 +91,7 @@ fn contrast(tokens: &HashMap<&str, &str>, first: &str, second: &str) -> f64 {
 const TEXT: &[(&str, &[&str])] = &[
     ("text", &["page", "surface", "sunken", "good-soft", "caution-soft", "danger-soft", "accent-soft"]),
     ("text-soft", &["page", "surface", "sunken"]),
+    ("text-code", &["sunken"]),
     ("text-quiet", &["page", "surface", "sunken"]),
     ("accent-text", &["page", "surface", "accent-soft"]),
     ("accent-strong", &["page", "surface"]),

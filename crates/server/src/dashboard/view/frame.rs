@@ -66,8 +66,6 @@ pub struct Notice {
     pub title: String,
     /// What it means, and what to do.
     pub text: String,
-    /// A way on: label and address.
-    pub link: Option<(String, String)>,
 }
 
 /// The frame of a signed-in page.

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::frame::Frame;
+use super::frame::{Frame, Notice};
 use super::{Field, Moment};
 
 /// The section. What it shows follows from `list`, `locked` and `created`.
@@ -16,6 +16,8 @@ pub struct KeysSection {
     pub created: Option<Revealed>,
     /// Set when a form was sent twice: the secret was in the first answer.
     pub repeated: Option<RepeatedCreate>,
+    /// What a form has just done or not done, said where the person looks.
+    pub notices: Vec<Notice>,
     /// The form behind *Create API Key*.
     pub form: CreateForm,
     /// What to try.
