@@ -59,19 +59,19 @@ impl Control {
         idempotency: Option<IdempotencyRequest<'_>>,
     ) -> Result<Created<ApiKey>, Error> {
         context.require_operator_or_user(account_id, Scope::Admin)?;
+        let wanted = idempotency.map(|request| request.fingerprint);
+        let route = format!("accounts/{account_id}/keys");
+        // Before the checks: a repeat is answered as before even when the key's end has passed since.
+        let place = match self.begin_create(context, &route, idempotency).await? {
+            Begin::Fresh(place) => place,
+            Begin::Repeat(id) => return self.repeated_key(context, &id).await,
+        };
         let now = self.now();
         let mut checks = Checks::default();
         let name = checks.read("name", Name::parse(name));
         let expires_at = check_expiry(&mut checks, expires_at, now);
         checks.finish()?;
         let name = name.ok_or_else(|| Error::internal("checks passed without a name"))?;
-
-        let wanted = idempotency.map(|request| request.fingerprint);
-        let route = format!("accounts/{account_id}/keys");
-        let place = match self.begin_create(context, &route, idempotency).await? {
-            Begin::Fresh(place) => place,
-            Begin::Repeat(id) => return self.repeated_key(context, &id).await,
-        };
         let (control, context) = (self.clone(), context.clone());
         self.to_the_end(async move {
             let minted = key_text::mint(&control.settings().key_prefix, control.entropy());

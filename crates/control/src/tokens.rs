@@ -30,6 +30,12 @@ impl Control {
         idempotency: Option<IdempotencyRequest<'_>>,
     ) -> Result<Created<Token>, Error> {
         context.require_operator(Scope::Admin)?;
+        let wanted = idempotency.map(|request| request.fingerprint);
+        // Before the checks: a repeat is answered as before even when the token's end has passed since.
+        let place = match self.begin_create(context, "tokens", idempotency).await? {
+            Begin::Fresh(place) => place,
+            Begin::Repeat(id) => return self.repeated_token(&id).await,
+        };
         let now = self.now();
         let mut checks = Checks::default();
         let name = checks.read("name", Name::parse(name));
@@ -38,11 +44,6 @@ impl Control {
         checks.finish()?;
         let (Some(name), Some(scope)) = (name, scope) else {
             return Err(Error::internal("checks passed without values"));
-        };
-        let wanted = idempotency.map(|request| request.fingerprint);
-        let place = match self.begin_create(context, "tokens", idempotency).await? {
-            Begin::Fresh(place) => place,
-            Begin::Repeat(id) => return self.repeated_token(&id).await,
         };
         let (control, context) = (self.clone(), context.clone());
         self.to_the_end(async move {

@@ -75,6 +75,20 @@ fn a_repeated_create_answers_with_the_same_key_and_no_secret() {
 }
 
 #[test]
+fn a_repeat_is_answered_even_after_the_keys_own_end() {
+    on_sqlite(async |database| {
+        let setup = setup(database).await;
+        let account = setup.account("ada@example.com", "agency").await;
+        let end = setup.control.now().plus(std::time::Duration::from_secs(60)).to_string();
+        let request = Some(IdempotencyRequest { key: "abc", fingerprint: Digest::of("body") });
+        let create = async || setup.control.create_key(&admin(), account, "x", Some(&end), request).await;
+        let first = create().await.unwrap();
+        setup.clock.advance(std::time::Duration::from_secs(61));
+        assert_eq!(create().await.unwrap().value.id, first.value.id);
+    });
+}
+
+#[test]
 fn revoking_again_answers_the_same_moment() {
     on_sqlite(async |database| {
         let setup = setup(database).await;
