@@ -103,7 +103,8 @@ fn our_bearer<'a>(
     let mut count = 0_usize;
     for value in &mut values {
         count += 1;
-        ours = ours.or_else(|| bearer_token(value.as_bytes()).filter(|token| has_known_prefix(token, prefixes)));
+        ours =
+            ours.or_else(|| bearer_token(value.as_bytes()).filter(|token| has_known_prefix(token, prefixes)));
     }
     let Some(token) = ours else { return Ok(None) };
     if count > 1 {

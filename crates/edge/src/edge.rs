@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::header::{HeaderMap, HeaderValue};
+use http::header::{CONNECTION, HeaderMap, HeaderValue};
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use rndrkit_api::error::ErrorCode;
@@ -25,7 +25,7 @@ use crate::credential::{self, Credential, TakenFrom};
 use crate::gateway;
 use crate::gateway::path::RouteTable;
 use crate::gateway::upstream::{Upstream, default_tls};
-use crate::meters::{Door, Meters};
+use crate::meters::{Door, ListenerKind, Meters};
 use crate::options::{EdgeOptions, Route};
 use crate::problem::{self, Wording};
 use crate::{shape, verify};
@@ -130,7 +130,12 @@ impl Edge {
     /// Reads the key of a request and decides on it.
     pub(crate) async fn decide(&self, door: Door, headers: &HeaderMap, client: IpAddr, cost: u32) -> Judged {
         let prefixes = self.verifier.prefixes();
-        let credential = credential::extract(headers, &prefixes);
+        let credential = if prefixes.is_empty() {
+            // Not started up yet: a Bearer token of ours could not be told from the upstream's.
+            Credential::Refused { denial: Denial::Unavailable, detail: None }
+        } else {
+            credential::extract(headers, &prefixes)
+        };
         self.judge(door, credential, Some(client), cost).await
     }
 
@@ -203,7 +208,12 @@ impl Exchange {
     }
 
     /// The answer to a request that is refused for another reason than its key.
-    pub(crate) fn refuse(&self, edge: &Edge, code: ErrorCode, detail: impl Into<String>) -> Response<EdgeBody> {
+    pub(crate) fn refuse(
+        &self,
+        edge: &Edge,
+        code: ErrorCode,
+        detail: impl Into<String>,
+    ) -> Response<EdgeBody> {
         problem::refused(&edge.wording, code, detail, self.request_id)
     }
 
@@ -241,12 +251,12 @@ impl Service {
         &self.edge
     }
 
-    /// The listener's name in metrics.
-    pub(crate) const fn listener_name(&self) -> &'static str {
+    /// What kind of listener this is for.
+    pub(crate) const fn listener_kind(&self) -> ListenerKind {
         match self.kind {
-            Kind::Public(_) => "public",
-            Kind::Gateway => "gateway",
-            Kind::Internal(_) => "internal",
+            Kind::Public(_) => ListenerKind::Public,
+            Kind::Gateway => ListenerKind::Gateway,
+            Kind::Internal(_) => ListenerKind::Internal,
         }
     }
 
@@ -269,7 +279,12 @@ impl Service {
                 exchange.host = host;
                 self.dispatch(&exchange, request).await
             }
-            Err((code, detail)) => exchange.refuse(edge, code, detail),
+            Err((code, detail)) => {
+                // Where such a request ends is not certain, so nothing more is read from the connection.
+                let mut response = exchange.refuse(edge, code, detail);
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                response
+            }
         };
         problem::name_request(&mut response, exchange.request_id);
         response

@@ -38,7 +38,8 @@ struct DoorMeters {
 impl DoorMeters {
     fn new(door: Door) -> Self {
         let door = door.as_str();
-        let counter = |code: &'static str| counter!("rndrkit_decisions_total", "door" => door, "code" => code);
+        let counter =
+            |code: &'static str| counter!("rndrkit_decisions_total", "door" => door, "code" => code);
         Self {
             valid: counter("valid"),
             denied: Denial::ALL.map(|denial| counter(denial.as_str())),
@@ -56,6 +57,20 @@ pub(crate) struct Meters {
     pub(crate) streams_cut: Counter,
     /// Requests that an upstream failed: not reached, broken, or too slow.
     pub(crate) upstream_failures: Counter,
+    public_connections: Gauge,
+    gateway_connections: Gauge,
+    internal_connections: Gauge,
+}
+
+/// A kind of listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ListenerKind {
+    /// Dashboard and `/api`.
+    Public,
+    /// Routes on every path.
+    Gateway,
+    /// Operator API and verify.
+    Internal,
 }
 
 impl Meters {
@@ -66,7 +81,21 @@ impl Meters {
             verify: DoorMeters::new(Door::Verify),
             streams_cut: counter!("rndrkit_streams_cut_total"),
             upstream_failures: counter!("rndrkit_upstream_failures_total"),
+            public_connections: gauge!("rndrkit_connections", "listener" => "public"),
+            gateway_connections: gauge!("rndrkit_connections", "listener" => "gateway"),
+            internal_connections: gauge!("rndrkit_connections", "listener" => "internal"),
         }
+    }
+
+    /// Counts a connection for as long as the count is kept.
+    pub(crate) fn connected(&self, listener: ListenerKind) -> ConnectionCount {
+        let gauge = match listener {
+            ListenerKind::Public => &self.public_connections,
+            ListenerKind::Gateway => &self.gateway_connections,
+            ListenerKind::Internal => &self.internal_connections,
+        };
+        gauge.increment(1.0);
+        ConnectionCount(gauge.clone())
     }
 
     /// Counts one decision and how long it took.
@@ -91,14 +120,6 @@ impl Meters {
 
 /// One connection, counted while it lives.
 pub(crate) struct ConnectionCount(Gauge);
-
-impl ConnectionCount {
-    pub(crate) fn new(listener: &'static str) -> Self {
-        let gauge = gauge!("rndrkit_connections", "listener" => listener);
-        gauge.increment(1.0);
-        Self(gauge)
-    }
-}
 
 impl Drop for ConnectionCount {
     fn drop(&mut self) {

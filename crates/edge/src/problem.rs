@@ -170,7 +170,8 @@ pub(crate) fn set_rate_limit(headers: &mut HeaderMap, budget: &BudgetState) {
 
 fn set_all(headers: &mut HeaderMap, lines: impl IntoIterator<Item = ReplyHeader>) {
     for (name, value) in lines {
-        let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::try_from(value)) else {
+        let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::try_from(value))
+        else {
             continue;
         };
         headers.insert(name, value);

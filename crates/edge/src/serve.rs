@@ -20,7 +20,6 @@ use tokio_rustls::TlsAcceptor;
 use crate::connection::{Connection, Phase};
 use crate::edge::Service;
 use crate::listener::Listener;
-use crate::meters::ConnectionCount;
 use crate::stall::StallGuard;
 
 /// What the parser reads of a request's head at most; `shape` refuses with words what is half as long.
@@ -46,7 +45,7 @@ pub async fn serve(listener: Listener, service: Service, shutdown: impl Future<O
         };
         match accepted {
             Ok((stream, peer, permit)) => {
-                let count = ConnectionCount::new(service.listener_name());
+                let count = service.edge().meters.connected(service.listener_kind());
                 let connection = Connection::new(peer, tls.is_some(), phase.subscribe(), permit, count);
                 tokio::spawn(run(stream, Arc::new(connection), service.clone(), tls.clone()));
             }
@@ -60,7 +59,10 @@ pub async fn serve(listener: Listener, service: Service, shutdown: impl Future<O
     drop(socket);
     phase.send_replace(Phase::Draining);
     if timeout(limits.shutdown, phase.closed()).await.is_err() {
-        tracing::info!(connections = phase.receiver_count(), "ending connections that did not finish in time");
+        tracing::info!(
+            connections = phase.receiver_count(),
+            "ending connections that did not finish in time"
+        );
         phase.send_replace(Phase::Closed);
         let _ = timeout(CLOSE_TIMEOUT, phase.closed()).await;
     }

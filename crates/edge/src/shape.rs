@@ -1,7 +1,9 @@
 //! Whether a request is well-formed beyond what the HTTP parser already demands.
 //!
-//! The parser refuses bare line ends, folded lines, differing lengths and unknown framing, and reads a request with both
-//! `Transfer-Encoding` and `Content-Length` by the former alone. What it lets pass and we do not is here.
+//! The parser refuses folded lines, stray carriage returns, differing lengths and unknown framing. It reads a
+//! request with both `Transfer-Encoding` and `Content-Length` by the former alone, and accepts a bare line
+//! feed as the end of a line; neither survives, because every request is written anew. What it lets pass
+//! and we do not is here.
 
 use http::header::{HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use http::uri::Authority;
@@ -17,7 +19,11 @@ pub(crate) const MAX_HEADER_BYTES: usize = 32 * 1024;
 pub(crate) type ShapeError = (ErrorCode, &'static str);
 
 /// Checks a request, and returns the host that it is meant for, if it names one.
-pub(crate) fn check(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<Option<HeaderValue>, ShapeError> {
+pub(crate) fn check(
+    version: Version,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<Option<HeaderValue>, ShapeError> {
     let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     if headers.len() > MAX_HEADERS || bytes > MAX_HEADER_BYTES {
         return Err((ErrorCode::HeadersTooLarge, "Send at most 96 headers, and 32 KiB of them."));

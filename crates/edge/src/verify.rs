@@ -34,7 +34,11 @@ const MAX_BODY_BYTES: usize = 64 * 1024;
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Answers one question.
-pub(crate) async fn serve(edge: &Edge, exchange: &Exchange, request: Request<Incoming>) -> Response<EdgeBody> {
+pub(crate) async fn serve(
+    edge: &Edge,
+    exchange: &Exchange,
+    request: Request<Incoming>,
+) -> Response<EdgeBody> {
     match answer(edge, exchange, request).await {
         Ok(response) => response,
         Err(problem) => problem::render(&edge.wording, &problem, None),
@@ -49,7 +53,10 @@ async fn answer(
     let refuse = |code, detail: &str| Box::new(Problem::new(code, detail, exchange.request_id.to_string()));
     authenticate(edge, request.headers()).await.map_err(|(code, detail)| refuse(code, detail))?;
     if !is_json(request.headers()) {
-        return Err(refuse(ErrorCode::UnsupportedMediaType, "Send JSON, with Content-Type: application/json."));
+        return Err(refuse(
+            ErrorCode::UnsupportedMediaType,
+            "Send JSON, with Content-Type: application/json.",
+        ));
     }
     let body = read(request.into_body()).await.map_err(|(code, detail)| refuse(code, detail))?;
     // The parser's own words may repeat the secret, so only the place is told.
@@ -80,7 +87,8 @@ async fn authenticate(edge: &Edge, headers: &HeaderMap) -> Result<(), (ErrorCode
     if values.next().is_some() {
         return Err((ErrorCode::InvalidRequest, "Send one Authorization header, not several."));
     }
-    let token = credential::bearer_token(value.as_bytes()).filter(|token| !token.is_empty()).ok_or(missing)?;
+    let token =
+        credential::bearer_token(value.as_bytes()).filter(|token| !token.is_empty()).ok_or(missing)?;
     let token = std::str::from_utf8(token).map_err(|_| invalid)?;
     // Digests are compared, so how far the comparison runs says nothing about the token.
     if Digest::of(token) == edge.options.operator_token {
@@ -170,10 +178,7 @@ fn account(edge: &Edge, caller: &Caller) -> VerifiedAccount {
     VerifiedAccount {
         id: caller.account_id.to_string(),
         external_id: caller.external_id.as_ref().map(|id| id.as_str().to_owned()),
-        plan: PlanRef {
-            id: caller.plan.as_str().to_owned(),
-            name: (edge.options.plan_names)(&caller.plan),
-        },
+        plan: PlanRef { id: caller.plan.as_str().to_owned(), name: (edge.options.plan_names)(&caller.plan) },
     }
 }
 

@@ -24,7 +24,8 @@ pub(crate) fn remove_ours_from_request(headers: &mut HeaderMap) {
 }
 
 fn without_ours(value: &HeaderValue) -> Option<HeaderValue> {
-    let kept: Vec<&[u8]> = value.as_bytes().split(|byte| *byte == b';').filter(|pair| !is_ours(pair)).collect();
+    let kept: Vec<&[u8]> =
+        value.as_bytes().split(|byte| *byte == b';').filter(|pair| !is_ours(pair)).collect();
     let line = kept.join(&b';');
     let line = line.trim_ascii();
     if line.is_empty() { None } else { HeaderValue::from_bytes(line).ok() }
@@ -68,7 +69,9 @@ mod tests {
     #[test]
     fn an_upstream_cannot_set_a_cookie_of_ours() {
         let mut headers = HeaderMap::new();
-        for line in ["sid=1; Path=/", "rk_session=x", "__Host-rk_session=x; Secure", "=rk_session=x", " rk_a=1"] {
+        for line in
+            ["sid=1; Path=/", "rk_session=x", "__Host-rk_session=x; Secure", "=rk_session=x", " rk_a=1"]
+        {
             headers.append(SET_COOKIE, line.parse().unwrap());
         }
         remove_ours_from_response(&mut headers);

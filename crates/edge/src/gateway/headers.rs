@@ -4,9 +4,7 @@
 
 use std::net::IpAddr;
 
-use http::header::{
-    CONNECTION, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE, UPGRADE,
-};
+use http::header::{CONNECTION, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE, UPGRADE};
 use rndrkit_domain::client::ClientInfo;
 use rndrkit_domain::decision::Caller;
 use rndrkit_domain::id::RequestId;

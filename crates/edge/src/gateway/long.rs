@@ -26,11 +26,7 @@ pub(crate) struct Overseer {
 
 impl Overseer {
     pub(crate) fn new(edge: &Edge, watch: Watch) -> Self {
-        Self {
-            verifier: edge.verifier.clone(),
-            watch,
-            interval: edge.options.limits.recheck_interval,
-        }
+        Self { verifier: edge.verifier.clone(), watch, interval: edge.options.limits.recheck_interval }
     }
 
     /// Resolves when the connection is no longer allowed. Not knowing is not allowed.

@@ -73,6 +73,10 @@ pub(crate) async fn serve(
     };
     let route = match (target, own_tree) {
         (Target::Own, Some(fallback)) => return own::serve(edge, exchange, fallback, request).await,
+        // Routes live on their own listener; here is nothing that a key could be good for.
+        (Target::Nothing, Some(_)) if edge.options.separate_gateway => {
+            return exchange.refuse(edge, ErrorCode::NotFound, "There is nothing at this path.");
+        }
         (Target::Own, None) | (Target::Nothing, _) => None,
         (Target::Route(route), _) => Some(route),
     };
@@ -247,8 +251,7 @@ fn is_event_stream(parts: &response::Parts) -> bool {
     kind.get(..17).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
 }
 
-const UNREACHABLE: &str =
-    "The service behind the gateway refused or broke the connection. Try again later.";
+const UNREACHABLE: &str = "The service behind the gateway refused or broke the connection. Try again later.";
 const TOO_SLOW: &str = "The service behind the gateway did not answer in time. Try again later.";
 const CALLER_BODY: &str = "The request's body broke off, stopped arriving or is malformed. Send it again.";
 

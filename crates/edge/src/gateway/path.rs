@@ -23,7 +23,9 @@ pub(crate) enum PathError {
     #[error("The path holds a dot segment. Send the path that you mean.")]
     DotSegment,
     /// The two readings lead to different routes.
-    #[error("The path can be read in two ways. Remove encoded slashes, backslashes, semicolons and double slashes.")]
+    #[error(
+        "The path can be read in two ways. Remove encoded slashes, backslashes, semicolons and double slashes."
+    )]
     Ambiguous,
 }
 
@@ -245,8 +247,17 @@ mod tests {
     #[test]
     fn dot_segments_nul_and_broken_escapes_are_refused_in_every_spelling() {
         for path in [
-            "/api/..", "/api/../x", "/api/./x", "/api/%2e%2E/x", "/api/.%2e/x", "/api/x/..;/y", "/api/%2e;v/y",
-            "/api/a%2F..%2Fb", "/api/a\\..\\b", "/api/a%5c..%5cb", "/api/..%3Bx/y",
+            "/api/..",
+            "/api/../x",
+            "/api/./x",
+            "/api/%2e%2E/x",
+            "/api/.%2e/x",
+            "/api/x/..;/y",
+            "/api/%2e;v/y",
+            "/api/a%2F..%2Fb",
+            "/api/a\\..\\b",
+            "/api/a%5c..%5cb",
+            "/api/..%3Bx/y",
         ] {
             assert_eq!(found(path), Err(PathError::DotSegment), "{path}");
         }

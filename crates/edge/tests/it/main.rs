@@ -1,0 +1,23 @@
+//! The data plane over real sockets: a hostile client on one side, a scripted upstream on the other.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that meets the unexpected must stop"
+)]
+
+mod admission;
+mod failures;
+mod framing;
+mod headers;
+mod listeners;
+mod metrics;
+mod own;
+mod routes;
+mod streams;
+mod upgrades;
+mod upstream;
+mod verify;
+mod wire;
+mod world;
