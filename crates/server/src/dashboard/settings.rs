@@ -171,7 +171,7 @@ pub(super) fn new_form_id(state: &DashboardState) -> String {
     id
 }
 
-/// Names of plans with and without API access, in words.
+/// Plans with and without API access, in words: `Agency and Agency+ plans`, `Starter or Pro`.
 pub(super) struct PlanNames {
     pub(super) with_access: String,
     pub(super) without_access: String,
@@ -181,8 +181,14 @@ pub(super) fn plan_names(plans: &[Plan]) -> PlanNames {
     let named = |access: bool| -> Vec<&str> {
         plans.iter().filter(|plan| plan.api_access == access).map(|plan| plan.name.as_str()).collect()
     };
+    let with_access = named(true);
+    let noun = match with_access.len() {
+        0 => "",
+        1 => " plan",
+        _ => " plans",
+    };
     PlanNames {
-        with_access: words::list(&named(true), "and"),
+        with_access: words::list(&with_access, "and") + noun,
         without_access: words::list(&named(false), "or"),
     }
 }

@@ -122,7 +122,7 @@ fn section(active: Vec<KeyRow>, past: Vec<PastKeyRow>) -> KeysSection {
 fn locked(plan_name: &str) -> Locked {
     Locked {
         plan_name: plan_name.to_owned(),
-        plans_with_access: "Agency and Agency+".to_owned(),
+        plans_with_access: "Agency and Agency+ plans".to_owned(),
         plans_without_access: "Starter or Pro".to_owned(),
     }
 }
@@ -242,7 +242,7 @@ fn billing(plan_name: &str, plans: Vec<PlanCard>, changes_here: bool) -> String 
         plans,
         changes_here,
         return_to: Some("/settings#api-keys".to_owned()),
-        plans_with_access: "Agency and Agency+".to_owned(),
+        plans_with_access: "Agency and Agency+ plans".to_owned(),
         plans_without_access: "Starter or Pro".to_owned(),
     })
 }
@@ -255,7 +255,7 @@ fn overview(plan_name: &str, api_access: bool, active_keys: u64) -> String {
         key_limit: 5,
         rate: "600 a minute".to_owned(),
         burst: "100 at once".to_owned(),
-        plans_with_access: "Agency and Agency+".to_owned(),
+        plans_with_access: "Agency and Agency+ plans".to_owned(),
         sample: sample(),
     })
 }

@@ -16,7 +16,7 @@ pub struct BillingPage {
     pub changes_here: bool,
     /// Where to go after a change.
     pub return_to: Option<String>,
-    /// `Agency and Agency+`; empty when no plan has API access.
+    /// `Agency and Agency+ plans`; empty when no plan has API access.
     pub plans_with_access: String,
     /// `Starter or Pro`; empty when every plan has it.
     pub plans_without_access: String,

@@ -114,7 +114,7 @@ pub struct PastKeyRow {
 pub struct Locked {
     /// The plan.
     pub plan_name: String,
-    /// `Agency and Agency+`; empty when no plan has API access.
+    /// `Agency and Agency+ plans`; empty when no plan has API access.
     pub plans_with_access: String,
     /// `Starter or Pro`.
     pub plans_without_access: String,

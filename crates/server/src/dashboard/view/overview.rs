@@ -21,7 +21,7 @@ pub struct OverviewPage {
     pub rate: String,
     /// `100 at once`.
     pub burst: String,
-    /// `Agency and Agency+`; empty when no plan has API access.
+    /// `Agency and Agency+ plans`; empty when no plan has API access.
     pub plans_with_access: String,
     /// What to try.
     pub sample: Sample,
