@@ -59,7 +59,9 @@ fn check_accepted(bytes: &[u8], digest: Digest, prefixes: &[KeyPrefix]) {
 
 /// A prefix that is accepted is one that its own keys are read back with.
 fn check_prefix_rule(bytes: &[u8]) {
-    let Some(prefix) = std::str::from_utf8(bytes).ok().and_then(|text| KeyPrefix::parse(text).ok()) else { return };
+    let Some(prefix) = std::str::from_utf8(bytes).ok().and_then(|text| KeyPrefix::parse(text).ok()) else {
+        return;
+    };
     assert!(prefix.as_str().len() <= KeyPrefix::MAX_BYTES);
     let minted = key_text::mint(&prefix, &FromInput(bytes.to_vec()));
     assert_eq!(key_text::parse(minted.secret.reveal().as_bytes(), &[prefix]), Ok(minted.digest));

@@ -54,7 +54,10 @@ mod tests {
     #[test]
     fn a_server_that_is_announced_is_used() {
         // `CARGO_MANIFEST_DIR` is set for every test that cargo runs.
-        assert_eq!(server_or_notice("nothing", "CARGO_MANIFEST_DIR").as_deref(), Some(env!("CARGO_MANIFEST_DIR")));
+        assert_eq!(
+            server_or_notice("nothing", "CARGO_MANIFEST_DIR").as_deref(),
+            Some(env!("CARGO_MANIFEST_DIR"))
+        );
     }
 
     #[test]

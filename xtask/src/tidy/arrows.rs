@@ -45,7 +45,7 @@ const FENCES: [(&str, &[&str]); 13] = [
     ("hyper-util", &["rndrkit-edge", "rndrkit", "rndrkit-testkit"]),
     ("clap", &["rndrkit"]),
     ("tracing-subscriber", &["rndrkit"]),
-    ("reqwest", &["rndrkit-client"]),
+    ("reqwest", &["rndrkit-client", "rndrkit"]),
     ("argon2", &["rndrkit-control"]),
     ("quick_cache", &["rndrkit-verifier", "rndrkit-control"]),
 ];
