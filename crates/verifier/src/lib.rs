@@ -3,6 +3,10 @@
 //! Everything here is memory; misses go to a [`KeySource`], changes come from a [`ChangeFeed`]. Deliberately
 //! absent: SQL, HTTP, and every function that creates or changes a key.
 
+// The simulation shares its world with the tests outside, which know the crate by its name.
+#[cfg(test)]
+extern crate self as rndrkit_verifier;
+
 pub mod source;
 
 mod account;
@@ -15,6 +19,8 @@ mod follower;
 mod limiter;
 mod meters;
 mod position;
+#[cfg(test)]
+mod simulation;
 mod tokens;
 mod usage;
 mod verifier;
