@@ -23,11 +23,11 @@ const TOKEN_CHARS: usize = 43;
 pub enum DataFolderError {
     /// Another process holds it.
     #[error(
-        "the data folder {path} is in use by another rndrkit process{holder}; stop that one, or give this one \
+        "{path} is in use by another rndrkit process{holder}; stop that one, or give this one \
          a folder of its own with --data-dir"
     )]
     InUse {
-        /// The folder.
+        /// The folder, or the database's file.
         path: PathBuf,
         /// ` (process 42)`, when the holder left its number.
         holder: String,
@@ -73,8 +73,8 @@ pub struct OperatorToken {
 #[derive(Debug)]
 pub struct DataFolder {
     path: PathBuf,
-    /// Held open: the lock goes with it, also when the process is killed.
-    _lock: File,
+    /// Held open: the locks go with them, also when the process is killed.
+    locks: Vec<File>,
 }
 
 impl DataFolder {
@@ -87,8 +87,8 @@ impl DataFolder {
             let ignore = path.join(".gitignore");
             std::fs::write(&ignore, "*\n").map_err(failed("write", &ignore))?;
         }
-        let lock = take_lock(path)?;
-        Ok(Self { path: path.to_owned(), _lock: lock })
+        let lock = take_lock(path, &path.join(LOCK_FILE))?;
+        Ok(Self { path: path.to_owned(), locks: vec![lock] })
     }
 
     /// The folder.
@@ -135,6 +135,17 @@ impl DataFolder {
         }
     }
 
+    /// Makes a database that lies elsewhere this process's own too: its folder's lock does not guard it.
+    pub fn lock_database(&mut self, database: &Path) -> Result<(), DataFolderError> {
+        if database.parent() == Some(&self.path) {
+            return Ok(());
+        }
+        let mut lock_path = database.as_os_str().to_owned();
+        lock_path.push(".lock");
+        self.locks.push(take_lock(database, Path::new(&lock_path))?);
+        Ok(())
+    }
+
     /// Makes the database's file when it is missing, so that nobody else can read it: SQLite gives the files
     /// beside it the same mode.
     pub fn prepare_database_file(path: &Path) -> Result<(), DataFolderError> {
@@ -143,25 +154,25 @@ impl DataFolder {
     }
 }
 
-fn take_lock(folder: &Path) -> Result<File, DataFolderError> {
-    let path = folder.join(LOCK_FILE);
-    let options = OpenOptions::new().create(true).append(true).read(true).mode(0o600).open(&path);
-    let mut lock = options.map_err(failed("open", &path))?;
+/// Takes the lock `path`, which guards `guarded`.
+fn take_lock(guarded: &Path, path: &Path) -> Result<File, DataFolderError> {
+    let options = OpenOptions::new().create(true).append(true).read(true).mode(0o600).open(path);
+    let mut lock = options.map_err(failed("open", path))?;
     match lock.try_lock() {
         Ok(()) => {
             // For the message of whoever comes second.
             lock.set_len(0)
                 .and_then(|()| write!(lock, "{}", std::process::id()))
-                .map_err(failed("write", &path))?;
+                .map_err(failed("write", path))?;
             Ok(lock)
         }
         Err(TryLockError::WouldBlock) => {
-            let holder = file::read_text(&path).unwrap_or_default();
+            let holder = file::read_text(path).unwrap_or_default();
             let holder =
                 if holder.is_empty() { String::new() } else { format!(" (process {})", holder.trim()) };
-            Err(DataFolderError::InUse { path: folder.to_owned(), holder })
+            Err(DataFolderError::InUse { path: guarded.to_owned(), holder })
         }
-        Err(TryLockError::Error(error)) => Err(failed("lock", &path)(error)),
+        Err(TryLockError::Error(error)) => Err(failed("lock", path)(error)),
     }
 }
 
@@ -249,5 +260,15 @@ mod tests {
         std::fs::write(&path, "data").unwrap();
         DataFolder::prepare_database_file(&path).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "data");
+    }
+
+    #[test]
+    fn a_database_outside_the_folder_has_one_process_too() {
+        let parent = tempfile::tempdir().unwrap();
+        let database = parent.path().join("elsewhere.db");
+        let mut first = DataFolder::open(&parent.path().join("one")).unwrap();
+        let mut second = DataFolder::open(&parent.path().join("two")).unwrap();
+        first.lock_database(&database).unwrap();
+        assert!(matches!(second.lock_database(&database), Err(DataFolderError::InUse { .. })));
     }
 }

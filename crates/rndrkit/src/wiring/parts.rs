@@ -55,9 +55,10 @@ impl Parts {
         let metrics = install_metrics();
         rndrkit_verifier::describe_metrics();
         rndrkit_edge::describe_metrics();
-        let folder = DataFolder::open(&settings.storage.data_dir)?;
+        let mut folder = DataFolder::open(&settings.storage.data_dir)?;
         let (operator_token, operator_token_file) = operator_token(settings, &folder, &*entropy)?;
         if let Some(path) = settings.storage.database.sqlite_path() {
+            folder.lock_database(path)?;
             DataFolder::prepare_database_file(path)?;
         }
         let store = Store::open(&OpenOptions::new(settings.storage.database.url())).await?;
@@ -93,7 +94,8 @@ impl Parts {
         let flusher = Flusher::new(verifier.usage().clone(), Arc::new(source), FLUSH_EVERY);
         tasks.push(tokio::spawn(flusher.run(stopped(&stopping))));
         let upkeep =
-            tokio::spawn(upkeep::run(store.clone(), clock, health.clone(), settings.retention.clone()));
+            upkeep::run(store.clone(), control.clone(), clock, health.clone(), settings.retention.clone());
+        let upkeep = tokio::spawn(upkeep);
         Ok(Self {
             control,
             edge,
