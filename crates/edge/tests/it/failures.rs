@@ -11,12 +11,16 @@ use crate::wire::{Message, ask, connect, request};
 use crate::world::World;
 
 async fn impatient(upstream: http::Uri) -> World {
+    waiting(upstream, Duration::from_millis(300)).await
+}
+
+async fn waiting(upstream: http::Uri, longest: Duration) -> World {
     World::with(|options| {
         options.routes = vec![Route::new("/api/", upstream)];
         options.limits = Limits {
-            response_timeout: Duration::from_millis(300),
-            body_stall: Duration::from_millis(300),
-            connect_timeout: Duration::from_millis(300),
+            response_timeout: longest,
+            body_stall: longest,
+            connect_timeout: longest,
             ..Limits::default()
         };
     })
@@ -58,7 +62,7 @@ async fn an_upstream_that_hangs_up_or_speaks_something_else_is_502() {
 
 #[tokio::test]
 async fn an_upstream_that_says_nothing_is_504() {
-    let silent = |_: &Message| Script::take(|mut reader| async move { drop(reader.to_the_end().await) });
+    let silent = |_: &Message| Script::take(|mut reader| async move { drop(reader.read_to_end().await) });
     assert_eq!(outcome(silent).await, (504, "upstream_timeout".to_owned()));
 }
 
@@ -87,11 +91,11 @@ async fn an_upstream_whose_handshake_never_ends_is_504() {
 #[tokio::test]
 async fn a_slow_upload_that_moves_is_waited_for_longer_than_a_silent_upstream() {
     let upstream = Upstream::simple().await;
-    let world = impatient(upstream.uri()).await;
+    let world = waiting(upstream.uri(), Duration::from_secs(1)).await;
     let mut client = connect(world.public).await;
     client.send(request("POST /api/x", &[&world.key().line(), "Content-Length: 10"], "")).await;
     for _ in 0..10 {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(150)).await;
         client.send("x").await;
     }
     assert_eq!(client.answer().await.status(), 200);
@@ -122,7 +126,7 @@ async fn an_answer_that_breaks_off_is_not_made_to_look_whole() {
         let mut client = connect(world.public).await;
         client.send(request("GET /api/x", &[&world.key().line()], "")).await;
         assert_eq!(client.head().await.status(), 200);
-        let rest = String::from_utf8(client.to_the_end().await).unwrap();
+        let rest = String::from_utf8(client.read_to_end().await).unwrap();
         assert!(rest.len() < 10 + piece.len() && !rest.ends_with("0\r\n\r\n"), "{rest:?}");
     }
 }

@@ -8,7 +8,7 @@ use crate::world::World;
 async fn raw(world: &World, bytes: &str) -> String {
     let mut client = connect(world.public).await;
     client.send(bytes).await;
-    String::from_utf8(client.to_the_end().await).unwrap()
+    String::from_utf8(client.read_to_end().await).unwrap()
 }
 
 #[tokio::test]

@@ -189,7 +189,7 @@ async fn a_shutdown_ends_upgraded_connections_at_its_deadline() {
             reader
                 .send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
                 .await;
-            reader.to_the_end().await;
+            reader.read_to_end().await;
         })
     })
     .await;
@@ -231,7 +231,7 @@ async fn with_a_certificate_the_listener_is_encrypted_and_says_so_onwards() {
 
     let mut plain = connect(serving.address).await;
     plain.send(request("GET /api/x", &[&world.key().line()], "")).await;
-    let answer = String::from_utf8_lossy(&plain.to_the_end().await).into_owned();
+    let answer = String::from_utf8_lossy(&plain.read_to_end().await).into_owned();
     assert!(!answer.starts_with("HTTP"), "{answer}");
 }
 

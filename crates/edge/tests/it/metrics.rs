@@ -35,7 +35,7 @@ async fn decisions_connections_cuts_and_failures_are_counted() {
             let head =
                 "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
             reader.send(head).await;
-            reader.to_the_end().await;
+            reader.read_to_end().await;
         })
     })
     .await;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rndrkit_edge::{Limits, Route};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
@@ -168,7 +169,6 @@ async fn a_reader_that_has_stopped_reading_is_cut_all_the_same() {
         Script::take(|mut reader| async move {
             reader.send(EVENT_STREAM).await;
             let piece = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
-            use tokio::io::AsyncWriteExt;
             while reader.stream.write_all(piece.as_bytes()).await.is_ok() {}
             gone.send(()).await.unwrap();
         })
@@ -196,7 +196,7 @@ async fn an_endless_upload_is_cut_too() {
         tokio::task::yield_now().await;
     }
     world.revoke(&key);
-    let rest = String::from_utf8(client.to_the_end().await).unwrap();
+    let rest = String::from_utf8(client.read_to_end().await).unwrap();
     // Revoked between judging and sending is possible too: then it is refused in words.
     assert!(rest.is_empty() || rest.contains("key_revoked"), "{rest}");
 }

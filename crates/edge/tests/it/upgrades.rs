@@ -1,4 +1,4 @@
-//! WebSockets and other upgraded connections, with the handshake written by hand.
+//! `WebSocket`s and other upgraded connections, with the handshake written by hand.
 
 use std::time::Duration;
 
@@ -160,13 +160,13 @@ async fn a_silent_websocket_is_ended_and_one_that_speaks_is_not() {
     let route = Route { key: KeyRule::None, ..Route::new("/api/", upstream.uri()) };
     let world = World::with(|options| {
         options.routes = vec![route];
-        options.limits = Limits { stream_idle: Duration::from_millis(300), ..Limits::default() };
+        options.limits = Limits { stream_idle: Duration::from_millis(1_000), ..Limits::default() };
     })
     .await;
     let (mut client, head) = open(&world, "X-Nobody: asks").await;
     assert_eq!(head.status(), 101);
-    for _ in 0..8 {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+    for _ in 0..7 {
+        tokio::time::sleep(Duration::from_millis(200)).await;
         client.send("x").await;
         client.exactly(1).await;
     }

@@ -1,5 +1,6 @@
 //! A client that writes exactly the bytes it is given, and reads answers without any HTTP library.
 
+use std::fmt::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -75,10 +76,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
 
     /// Reads more; false at the end of the stream or when it was reset.
     async fn fill(&mut self) -> bool {
-        let mut piece = [0_u8; 16 * 1024];
-        let read = timeout(PATIENCE, self.stream.read(&mut piece)).await.expect("the peer writes or closes");
-        let count = read.unwrap_or(0);
-        self.buffer.extend_from_slice(&piece[..count]);
+        self.buffer.reserve(16 * 1024);
+        let reading = self.stream.read_buf(&mut self.buffer);
+        let count = timeout(PATIENCE, reading).await.expect("the peer writes or closes").unwrap_or(0);
         count > 0
     }
 
@@ -103,14 +103,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
     }
 
     /// Everything until the peer closes.
-    pub(crate) async fn to_the_end(&mut self) -> Vec<u8> {
+    pub(crate) async fn read_to_end(&mut self) -> Vec<u8> {
         while self.fill().await {}
         std::mem::take(&mut self.buffer)
     }
 
     /// Whether the peer has nothing more to say and closes.
     pub(crate) async fn is_closed(&mut self) -> bool {
-        self.to_the_end().await.is_empty()
+        self.read_to_end().await.is_empty()
     }
 
     /// First line and headers; interim answers are passed over.
@@ -137,7 +137,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
             let length = length.parse().unwrap();
             message.body = self.exactly(length).await;
         } else if ends_with_stream {
-            message.body = self.to_the_end().await;
+            message.body = self.read_to_end().await;
         }
     }
 
@@ -204,7 +204,7 @@ pub(crate) fn request(first_line: &str, lines: &[&str], body: &str) -> String {
         text.push_str("\r\n");
     }
     if !body.is_empty() {
-        text.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        write!(text, "Content-Length: {}\r\n", body.len()).unwrap();
     }
     text + "\r\n" + body
 }
