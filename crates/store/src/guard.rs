@@ -11,6 +11,10 @@ use crate::open::single_postgres;
 
 /// Key of the lock. PostgreSQL shows its halves as `classid` and `objid`.
 const SERVING_LOCK: i64 = 0x726e_6472_6b69_7402;
+/// How often the right is asked for. A process that has just ended may still seem to be there.
+const CLAIM_ATTEMPTS: u32 = 10;
+/// How long to wait between two attempts.
+const CLAIM_PAUSE: Duration = Duration::from_millis(100);
 /// How long the connection may take to answer before it counts as lost.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -31,12 +35,16 @@ impl NodeGuard {
     pub async fn claim(url: &str) -> Result<Self, Error> {
         let connection = single_postgres(url, ANSWER_TIMEOUT).await?;
         let guard = Self { connection };
-        if guard.ask("SELECT pg_try_advisory_lock($1) AS held").await? {
-            Ok(guard)
-        } else {
-            guard.release().await?;
-            Err(Error::AlreadyServed)
+        for attempt in 1..=CLAIM_ATTEMPTS {
+            if guard.ask("SELECT pg_try_advisory_lock($1) AS held").await? {
+                return Ok(guard);
+            }
+            if attempt < CLAIM_ATTEMPTS {
+                tokio::time::sleep(CLAIM_PAUSE).await;
+            }
         }
+        guard.connection.close().await?;
+        Err(Error::AlreadyServed)
     }
 
     /// Whether the right is still held. An error means that it is lost, or that nobody can tell.
@@ -53,9 +61,11 @@ impl NodeGuard {
         }
     }
 
-    /// Gives the right back.
+    /// Gives the right back, so that a successor need not wait for the server to notice.
     pub async fn release(self) -> Result<(), Error> {
-        Ok(self.connection.close().await?)
+        let released = self.ask("SELECT pg_advisory_unlock($1) AS held").await;
+        self.connection.close().await?;
+        released.map(|_| ())
     }
 
     async fn ask(&self, question: &str) -> Result<bool, Error> {

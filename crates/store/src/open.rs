@@ -242,6 +242,10 @@ fn postgres_options(url: &str, lock_timeout: Duration) -> Result<PgConnectOption
             ("lock_timeout", ms(lock_timeout)),
             ("idle_in_transaction_session_timeout", ms(IDLE_TRANSACTION_TIMEOUT)),
             ("statement_timeout", ms(STATEMENT_TIMEOUT.max(lock_timeout))),
+            // A machine that vanished must not keep its locks: the server gives up after 25 seconds.
+            ("tcp_keepalives_idle", "10".to_owned()),
+            ("tcp_keepalives_interval", "5".to_owned()),
+            ("tcp_keepalives_count", "3".to_owned()),
         ])
         .disable_statement_logging();
     Ok(options)

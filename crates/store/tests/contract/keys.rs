@@ -22,6 +22,7 @@ on_both_databases!(
     status_and_plan_are_judged_before_the_limit,
     a_refused_create_leaves_no_trace,
     revoking_again_answers_with_the_first_time,
+    a_revocation_shows_in_the_trail_of_the_key_s_account,
     a_key_of_another_account_is_not_found,
     lists_tell_active_from_past_keys,
     keys_page_newest_first,
@@ -136,6 +137,17 @@ async fn revoking_again_answers_with_the_first_time(database: &TestDatabase) {
     assert_eq!(second.value, first.value);
     assert_eq!(store.find_key(made.id).await.unwrap().unwrap(), first.value);
     assert_eq!(store.list_events(Some(owner.id), 100, None).await.unwrap().items.len(), events);
+}
+
+async fn a_revocation_shows_in_the_trail_of_the_key_s_account(database: &TestDatabase) {
+    let store = open(database).await;
+    let owner = account(&store, "ada").await;
+    let (made, _) = key(&store, owner.id, 1).await;
+    let by_whom = event(Action::KeyRevoked);
+    assert_eq!(by_whom.account_id, None, "an operator names the key alone");
+    store.revoke_key(made.id, RevokedReason::Operator, None, change(2), by_whom).await.unwrap();
+    let (_, newest) = store.list_events(Some(owner.id), 1, None).await.unwrap().items.remove(0);
+    assert_eq!(newest.action, "key.revoked");
 }
 
 async fn a_key_of_another_account_is_not_found(database: &TestDatabase) {
