@@ -5,6 +5,8 @@
 mod accounts;
 mod keys;
 mod setting_flags;
+#[cfg(test)]
+mod tests;
 mod tokens;
 
 use std::path::PathBuf;
@@ -35,7 +37,7 @@ too slow).";
 )]
 pub struct Cli {
     /// Configuration file [default: RNDRKIT_CONFIG, else ./rndrkit.toml if it is there]
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE", global = true, display_order = 900)]
     pub config: Option<PathBuf>,
     /// What to do; nothing means to serve.
     #[command(subcommand)]

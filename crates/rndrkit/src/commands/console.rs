@@ -31,7 +31,7 @@ impl<'a> Console<'a> {
     }
 
     /// One line for people.
-    pub(super) fn line(&mut self, text: impl AsRef<str>) {
+    pub(crate) fn line(&mut self, text: impl AsRef<str>) {
         let _ = writeln!(self.out, "{}", text.as_ref());
     }
 
@@ -49,7 +49,8 @@ impl<'a> Console<'a> {
 
     /// Pairs of a name and a value, values aligned. Values that are not there are left out.
     pub(super) fn facts(&mut self, facts: &[(&str, Option<String>)]) {
-        let width = facts.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+        let given = facts.iter().filter(|(_, value)| value.is_some());
+        let width = given.map(|(name, _)| name.chars().count()).max().unwrap_or(0);
         for (name, value) in facts {
             if let Some(value) = value {
                 self.line(format!("{name:<width$}  {}", printable(value)));

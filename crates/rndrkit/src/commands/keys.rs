@@ -65,12 +65,16 @@ async fn list(client: &Client, args: ListKeysArgs, console: &mut Console<'_>) ->
 
 fn show_receipt(console: &mut Console<'_>, receipt: &Receipt) {
     console.line(format!("{} is revoked since {} and refused everywhere.", receipt.id, receipt.revoked_at));
+    let nodes = if receipt.nodes_confirmed == 1 {
+        "1 node".to_owned()
+    } else {
+        format!("{} nodes", receipt.nodes_confirmed)
+    };
     let waited = match receipt.nodes_expired {
         0 => String::new(),
         count => format!(", {count} waited out"),
     };
-    console
-        .line(format!("Confirmed by {} node(s){waited} in {} ms.", receipt.nodes_confirmed, receipt.took_ms));
+    console.line(format!("Confirmed by {nodes}{waited} in {} ms.", receipt.took_ms));
 }
 
 async fn verify(client: &Client, args: &VerifyArgs, console: &mut Console<'_>) -> Result<Exit, Failure> {

@@ -158,6 +158,9 @@ async fn dispatch(cli: Cli, environment: &Environment, console: &mut Console<'_>
         }
         Some(Command::Serve(flags)) => serve(&sources(config, environment, flags)).await,
         None => serve(&sources(config, environment, SettingFlags::default())).await,
-        Some(Command::Demo(_)) => Err(Failure::new(Exit::Usage, "the demonstration is not built in yet")),
+        Some(Command::Demo(args)) => {
+            console.json = args.json;
+            crate::demo::run(&args, console).await
+        }
     }
 }

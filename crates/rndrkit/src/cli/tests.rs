@@ -1,0 +1,159 @@
+//! The command line as people see it: help, refusals, and what reaches the settings.
+
+use clap::{CommandFactory, Parser};
+use insta::assert_snapshot;
+
+use super::{Cli, Command};
+
+fn help_of(path: &[&str]) -> String {
+    let mut command = Cli::command().term_width(100);
+    command.build();
+    let mut command = &mut command;
+    for name in path {
+        command = command.find_subcommand_mut(name).unwrap();
+    }
+    command.render_help().to_string()
+}
+
+#[test]
+fn the_help_names_every_command() {
+    assert_snapshot!(help_of(&[]), @"
+    Gives a software product its API keys: dashboard, gateway and operator API in one program
+
+    Usage: rndrkit [OPTIONS] [COMMAND]
+
+    Commands:
+      serve    Serve the dashboard, the gateway and the operator API
+      demo     Show a key's whole life on this machine, then stay up to be looked at
+      account  Customers: their plans, and links for their people
+      key      API keys: create, list, delete, verify
+      token    Tokens of the operator API
+      config   The settings that hold, and where each came from
+      migrate  Bring the database's schema up to date, without serving
+      backup   Copy the SQLite database to a new file, also while the server runs
+      doctor   Check settings, data folder, database, ports and disk; works with the server down
+
+    Options:
+          --config <FILE>  Configuration file [default: RNDRKIT_CONFIG, else ./rndrkit.toml if it is
+                           there]
+      -h, --help           Print help
+      -V, --version        Print version
+
+    Without a command, rndrkit serves. Settings come from the defaults, a configuration file, the
+    environment (RNDRKIT_…) and flags; `rndrkit config show --defaults` prints and explains them all.
+
+    Exit codes: 0 done or valid, 1 a definite no, 2 wrong usage or settings, 3 unknown (unreachable,
+    failing or too slow).
+    ");
+    assert_snapshot!(help_of(&["account"]), @"
+    Customers: their plans, and links for their people
+
+    Usage: rndrkit account [OPTIONS] <COMMAND>
+
+    Commands:
+      create    Make an account
+      list      List accounts, newest first
+      show      Show one account
+      set-plan  Move an account to another plan; holds everywhere when it answers
+      suspend   Stop an account: its keys are refused until it is resumed
+      resume    Let a suspended account go on
+      link      Make a link for a person of an account; it works once
+
+    Options:
+          --json           Print the API's JSON
+          --config <FILE>  Configuration file [default: RNDRKIT_CONFIG, else ./rndrkit.toml if it is
+                           there]
+      -h, --help           Print help
+
+    Server:
+          --url <URL>          Operator API of the server [default: internal_listen of the settings]
+          --token-file <FILE>  File that holds the token, used when RNDRKIT_TOKEN is not set [default:
+                               the data folder's]
+    ");
+    assert_snapshot!(help_of(&["key"]), @"
+    API keys: create, list, delete, verify
+
+    Usage: rndrkit key [OPTIONS] <COMMAND>
+
+    Commands:
+      create  Make a key and show its secret, this once
+      list    List an account's keys, newest first
+      delete  Revoke a key: when this answers, it is refused everywhere
+      verify  Decide on a secret read from standard input
+
+    Options:
+          --json           Print the API's JSON
+          --config <FILE>  Configuration file [default: RNDRKIT_CONFIG, else ./rndrkit.toml if it is
+                           there]
+      -h, --help           Print help
+
+    Server:
+          --url <URL>          Operator API of the server [default: internal_listen of the settings]
+          --token-file <FILE>  File that holds the token, used when RNDRKIT_TOKEN is not set [default:
+                               the data folder's]
+    ");
+    assert_snapshot!(help_of(&["key", "create"]), @r#"
+    Make a key and show its secret, this once
+
+    Usage: rndrkit key create [OPTIONS] --account <ACCOUNT_ID> --name <NAME>
+
+    Options:
+          --account <ACCOUNT_ID>  Account id
+          --name <NAME>           What the key is for, such as "CI/CD Pipeline"
+          --expires-at <TIME>     When it ends by itself, such as 2030-01-31T12:00:00Z [default: never]
+          --json                  Print the API's JSON
+          --config <FILE>         Configuration file [default: RNDRKIT_CONFIG, else ./rndrkit.toml if it
+                                  is there]
+      -h, --help                  Print help
+
+    Server:
+          --url <URL>          Operator API of the server [default: internal_listen of the settings]
+          --token-file <FILE>  File that holds the token, used when RNDRKIT_TOKEN is not set [default:
+                               the data folder's]
+    "#);
+    assert_snapshot!(help_of(&["token"]), @"
+    Tokens of the operator API
+
+    Usage: rndrkit token [OPTIONS] <COMMAND>
+
+    Commands:
+      create  Make a token and show its text, this once
+      list    List tokens, newest first
+      delete  End a token: when this answers, it is refused everywhere
+
+    Options:
+          --json           Print the API's JSON
+          --config <FILE>  Configuration file [default: RNDRKIT_CONFIG, else ./rndrkit.toml if it is
+                           there]
+      -h, --help           Print help
+
+    Server:
+          --url <URL>          Operator API of the server [default: internal_listen of the settings]
+          --token-file <FILE>  File that holds the token, used when RNDRKIT_TOKEN is not set [default:
+                               the data folder's]
+    ");
+}
+
+#[test]
+fn the_definitions_hold_together_and_no_argument_takes_a_secret() {
+    Cli::command().debug_assert();
+    for wrong in [
+        vec!["rndrkit", "key", "verify", "the-secret"],
+        vec!["rndrkit", "token", "list", "--token", "t"],
+        vec!["rndrkit", "serve", "--operator-token", "t"],
+        vec!["rndrkit", "key", "rotate", "key_1"],
+    ] {
+        let error = Cli::try_parse_from(&wrong).unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{wrong:?}");
+    }
+}
+
+#[test]
+fn a_flag_reaches_the_settings() {
+    let cli =
+        Cli::try_parse_from(["rndrkit", "serve", "--config", "a.toml", "--public-listen", "127.0.0.1:9"])
+            .unwrap();
+    assert_eq!(cli.config.as_deref(), Some(std::path::Path::new("a.toml")));
+    let Some(Command::Serve(flags)) = cli.command else { panic!("not serve") };
+    assert_eq!(flags.0, [("public_listen".to_owned(), "127.0.0.1:9".to_owned())]);
+}
