@@ -24,24 +24,56 @@ mod visitor;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
+use http::Method;
 
 pub use state::DashboardState;
 
+/// A page or a form of the dashboard.
+#[derive(Debug, Clone)]
+pub struct PageRoute {
+    /// `GET` for a page, `POST` for a form.
+    pub method: Method,
+    /// Its path, with `{id}` for a key's id.
+    pub path: &'static str,
+    handler: MethodRouter<DashboardState>,
+}
+
+/// Every page and form, static files apart. A list, so that a test can ask whether it has tried them all.
+#[must_use]
+pub fn page_routes() -> Vec<PageRoute> {
+    let page = |path, handler| PageRoute { method: Method::GET, path, handler };
+    let form = |path, handler| PageRoute { method: Method::POST, path, handler };
+    vec![
+        page("/", get(overview::show)),
+        page("/settings", get(settings::show)),
+        page("/settings/api-keys", get(settings::to_section)),
+        form("/settings/api-keys", post(key_actions::create)),
+        page("/settings/api-keys/new", get(key_actions::new)),
+        page("/settings/api-keys/{id}/delete", get(key_actions::ask_delete)),
+        form("/settings/api-keys/{id}/delete", post(key_actions::delete)),
+        page("/billing", get(billing::show)),
+        form("/billing", post(billing::change)),
+        page("/sign-in", get(sign_in::show)),
+        form("/sign-in", post(sign_in::by_password)),
+        page("/sign-in/link", get(sign_in::to_form)),
+        form("/sign-in/link", post(sign_in::by_link)),
+        page("/sign-out", get(sign_in::to_form)),
+        form("/sign-out", post(sign_in::out)),
+        page("/sign-up", get(sign_up::show)),
+        form("/sign-up", post(sign_up::join)),
+        page("/reset", get(sign_up::show_reset)),
+        form("/reset", post(sign_up::reset)),
+    ]
+}
+
 /// Every page. Whatever it does not know is a page that says so.
 pub fn router(state: DashboardState) -> Router {
-    let pages = Router::new()
-        .route("/", get(overview::show))
-        .route("/settings", get(settings::show))
-        .route("/settings/api-keys", post(key_actions::create).get(settings::to_section))
-        .route("/settings/api-keys/new", get(key_actions::new))
-        .route("/settings/api-keys/{id}/delete", get(key_actions::ask_delete).post(key_actions::delete))
-        .route("/billing", get(billing::show).post(billing::change))
-        .route("/sign-in", get(sign_in::show).post(sign_in::by_password))
-        .route("/sign-in/link", post(sign_in::by_link).get(sign_in::to_form))
-        .route("/sign-out", post(sign_in::out).get(sign_in::to_form))
-        .route("/sign-up", get(sign_up::show).post(sign_up::join))
-        .route("/reset", get(sign_up::show_reset).post(sign_up::reset))
+    let mut pages = Router::new();
+    for PageRoute { path, handler, .. } in page_routes() {
+        pages = pages.route(path, handler);
+    }
+    let pages = pages
         .fallback(failure::not_found)
         .method_not_allowed_fallback(failure::method_not_allowed)
         .layer(DefaultBodyLimit::max(form::MAX_BODY_BYTES))
