@@ -87,6 +87,12 @@ impl Control {
         Ok(Some(SessionView { principal, account }))
     }
 
+    /// How many people are signed in now.
+    pub async fn live_sessions(&self) -> Result<u64, Error> {
+        let now = self.now();
+        Ok(self.store().count_sessions(now, now.minus(IDLE_LIMIT)).await?)
+    }
+
     /// Ends the session that asks.
     pub async fn sign_out(&self, context: &Context) -> Result<(), Error> {
         let Principal::User { account_id, user, session } = &context.principal else { return Ok(()) };

@@ -15,7 +15,7 @@ use crate::audit;
 use crate::change::Change;
 use crate::error::Error;
 use crate::open::Store;
-use crate::sql::Transaction;
+use crate::sql::{NumberRow, Transaction};
 use crate::value::{count, digest, optional_text, optional_time, read, read_id, read_time, text, time};
 
 /// What is known of a session before it is known whose it is.
@@ -188,6 +188,18 @@ impl Store {
         }
         tx.commit().await?;
         Ok(ended)
+    }
+
+    /// Sessions that go on at `now`: not past their end, and seen after `seen_after`.
+    pub async fn count_sessions(&self, now: Timestamp, seen_after: Timestamp) -> Result<u64, Error> {
+        let row: NumberRow = self
+            .reader()
+            .one(
+                "SELECT count(*) AS value FROM sessions WHERE expires_at > $1 AND last_seen_at > $2",
+                [time(now), time(seen_after)],
+            )
+            .await?;
+        Ok(u64::try_from(row.value).unwrap_or_default())
     }
 
     /// Drops sessions that have ended at `now`, at most `batch`; how many went.

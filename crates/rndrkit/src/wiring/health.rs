@@ -38,6 +38,12 @@ pub(super) fn install_metrics() -> PrometheusHandle {
         .clone()
 }
 
+/// Shows the number of sessions, as counted just now.
+#[expect(clippy::cast_precision_loss, reason = "exact up to 2^53 sessions")]
+pub(super) fn show_sessions(count: u64) {
+    metrics::gauge!("rndrkit_sessions").set(count as f64);
+}
+
 /// What `/readyz` and `/metrics` say.
 pub(super) struct NodeHealth {
     verifier: Arc<Verifier>,
@@ -51,6 +57,7 @@ impl NodeHealth {
         metrics::gauge!("rndrkit_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         metrics::describe_gauge!("rndrkit_build_info", "Always 1; the label says which version runs");
         metrics::describe_gauge!("rndrkit_store_statements", "SQL statements sent since the start");
+        metrics::describe_gauge!("rndrkit_sessions", "Sessions of the dashboard that go on");
         Self { verifier, store, metrics, draining: AtomicBool::new(false) }
     }
 

@@ -11,6 +11,7 @@ on_both_databases!(
     a_session_shows_account_and_user_until_it_ends,
     using_a_session_moves_it_forwards_only,
     ending_a_session_is_reported_once,
+    sessions_that_go_on_are_counted,
     users_of_an_account_are_listed_oldest_first,
 );
 
@@ -62,6 +63,20 @@ async fn ending_a_session_is_reported_once(database: &TestDatabase) {
     assert_eq!(store.find_session(cookie, at(4)).await.unwrap(), None);
     let events = store.list_events(Some(owner.id), 9, None).await.unwrap().items;
     assert_eq!(events.iter().filter(|(_, event)| event.action == "user.signed_out").count(), 1);
+}
+
+async fn sessions_that_go_on_are_counted(database: &TestDatabase) {
+    let store = open(database).await;
+    let owner = account(&store, "ada").await;
+    for (begun, end) in [(2, 50), (2, 100), (30, 100)] {
+        let session = NewSession { seed: seed(end), account_id: owner.id, user_id: None };
+        store.insert_session(session, change(begun), event(Action::UserSignedIn)).await.unwrap();
+    }
+    let count = async |now, seen_after| store.count_sessions(at(now), at(seen_after)).await.unwrap();
+    assert_eq!(count(49, 1).await, 3);
+    assert_eq!(count(50, 1).await, 2, "one has reached its end");
+    assert_eq!(count(50, 2).await, 1, "another was not seen lately");
+    assert_eq!(count(100, 1).await, 0);
 }
 
 async fn users_of_an_account_are_listed_oldest_first(database: &TestDatabase) {
