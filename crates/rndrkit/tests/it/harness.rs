@@ -16,6 +16,8 @@ pub struct Server {
     child: Option<Child>,
     folder: PathBuf,
     settings: Vec<(String, String)>,
+    /// A shell script that ends in `exec "$0" serve`; none: the program itself is started.
+    script: Option<String>,
     log_path: PathBuf,
     pub public: SocketAddr,
     pub internal: SocketAddr,
@@ -53,6 +55,16 @@ impl Server {
         settings: &[(&str, &str)],
         owned: Option<tempfile::TempDir>,
     ) -> Self {
+        Self::start_by(None, folder, settings, owned).await
+    }
+
+    /// Starts from a shell script that ends in `exec "$0" serve`, for what only a shell can arrange.
+    pub async fn start_by(
+        script: Option<String>,
+        folder: &Path,
+        settings: &[(&str, &str)],
+        owned: Option<tempfile::TempDir>,
+    ) -> Self {
         let (public, internal) = (free_address(), free_address());
         let mut all: Vec<(String, String)> = vec![
             ("RNDRKIT_DATA_DIR".into(), folder.join("data").display().to_string()),
@@ -68,6 +80,7 @@ impl Server {
             child: None,
             folder: folder.to_owned(),
             settings: all,
+            script,
             log_path: folder.join("server.log"),
             public,
             internal,
@@ -81,8 +94,16 @@ impl Server {
     /// Starts the process (again) and waits until it is ready.
     pub async fn spawn(&mut self) {
         let log = File::options().create(true).append(true).open(&self.log_path).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_rndrkit"))
-            .arg("serve")
+        let program = env!("CARGO_BIN_EXE_rndrkit");
+        let mut command = match &self.script {
+            None => Command::new(program),
+            Some(_) => Command::new("sh"),
+        };
+        match &self.script {
+            None => command.arg("serve"),
+            Some(script) => command.args(["-c", script, program]),
+        };
+        let child = command
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
             .envs(self.settings.iter().map(|(name, value)| (name, value)))
@@ -102,6 +123,7 @@ impl Server {
         }
     }
 
+    /// Whether it can decide now.
     pub async fn is_ready(&self) -> bool {
         let answer = self.http.get(self.internal_url("/readyz")).send().await;
         answer.is_ok_and(|answer| answer.status() == 200)
@@ -174,6 +196,35 @@ impl Server {
         let answer = request.send().await.unwrap();
         let status = answer.status().as_u16();
         (status, answer.json().await.unwrap_or(Value::Null))
+    }
+
+    /// Waits until `check` says yes; false when it has not for a minute.
+    pub async fn eventually(&self, check: impl AsyncFn(&Self) -> bool) -> bool {
+        let begun = Instant::now();
+        while begun.elapsed() < START_DEADLINE {
+            if check(self).await {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        false
+    }
+
+    /// `GET /metrics`.
+    pub async fn metrics(&self) -> String {
+        self.http.get(self.internal_url("/metrics")).send().await.unwrap().text().await.unwrap()
+    }
+
+    /// One metric, by its name with labels as `/metrics` writes them.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let text = self.metrics().await;
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.unwrap_or_else(|| panic!("{name} is not among the metrics:\n{text}")).parse().unwrap()
+    }
+
+    /// Decides on a secret without spending: status and answer.
+    pub async fn look(&self, secret: &str) -> (u16, Value) {
+        self.operator("POST", "/v1/keys/verify", json!({"secret": secret, "cost": 0})).await
     }
 
     /// A new account on a plan; its id.

@@ -11,6 +11,8 @@
 #![allow(missing_docs, unreachable_pub, reason = "a test binary has no users")]
 
 mod harness;
+mod people;
 mod promises;
 mod specification;
 mod upstream;
+mod walls;
