@@ -10,6 +10,7 @@
 )]
 #![allow(missing_docs, unreachable_pub, reason = "a test binary has no users")]
 
+mod command_line;
 mod harness;
 mod people;
 mod promises;
