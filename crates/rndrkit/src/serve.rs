@@ -85,14 +85,15 @@ fn announce(settings: &Settings, server: &Server) {
             "  Behind the gateway  nothing yet: set upstream_url to the API that keys are to guard",
         );
     }
-    say_warnings(settings);
+    say_warnings(settings, server.is_new_prefix);
     if let Some(link) = &server.first_account_link {
         say(&mut out, &format!("Create the first account: {}", link.url.reveal()));
     }
 }
 
-fn say_warnings(settings: &Settings) {
-    if settings.product.key_prefix.as_str() == "rk_live_" {
+fn say_warnings(settings: &Settings, is_new_prefix: bool) {
+    // Once, at the start that brings the prefix in: a warning at every start is read at none.
+    if is_new_prefix && settings.product.key_prefix.as_str() == "rk_live_" {
         tracing::warn!(
             "rk_live_ is also the prefix of Stripe's restricted keys: secret scanners will report leaked keys \
              to Stripe; a product of your own wants a key_prefix of its own"

@@ -12,15 +12,16 @@ use crate::value::{read, text, time};
 const MAX_PREFIXES: i64 = 100;
 
 impl Store {
-    /// Remembers a prefix.
-    pub async fn ensure_prefix(&self, prefix: &KeyPrefix, at: Timestamp) -> Result<(), Error> {
-        self.writer()
+    /// Remembers a prefix; whether it is new to this installation.
+    pub async fn ensure_prefix(&self, prefix: &KeyPrefix, at: Timestamp) -> Result<bool, Error> {
+        let added = self
+            .writer()
             .execute(
                 "INSERT INTO key_prefixes (prefix, first_used_at) VALUES ($1, $2) ON CONFLICT (prefix) DO NOTHING",
                 [text(prefix), time(at)],
             )
             .await?;
-        Ok(())
+        Ok(added > 0)
     }
 
     /// Every prefix, newest first.

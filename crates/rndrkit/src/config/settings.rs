@@ -67,7 +67,11 @@ impl Database {
     #[must_use]
     pub fn url(&self) -> String {
         match self {
-            Self::Sqlite { path } => format!("sqlite://{}", path.display()),
+            // The driver reads the path as a URL's: it decodes what follows `%`, and ends it at `?`.
+            Self::Sqlite { path } => {
+                let path = path.display().to_string();
+                format!("sqlite://{}", path.replace('%', "%25").replace('?', "%3F").replace('#', "%23"))
+            }
             Self::Postgres { url } => url.reveal().to_owned(),
         }
     }
@@ -275,4 +279,15 @@ pub struct Logging {
     pub format: LogFormat,
     /// `log_level`.
     pub level: LogLevel,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_with_characters_that_urls_use_is_still_that_folder() {
+        let database = Database::Sqlite { path: PathBuf::from("/srv/100% sure?/a#b.db") };
+        assert_eq!(database.url(), "sqlite:///srv/100%25 sure%3F/a%23b.db");
+    }
 }

@@ -52,6 +52,8 @@ pub struct Server {
     pub first_account_link: Option<NewLink>,
     /// The file that holds the operator token, if the data folder does.
     pub operator_token_file: Option<std::path::PathBuf>,
+    /// Whether keys of this installation have this prefix from now on.
+    pub is_new_prefix: bool,
     health: Arc<NodeHealth>,
     stop: watch::Sender<bool>,
     listeners: Vec<JoinHandle<()>>,
@@ -91,6 +93,7 @@ impl Server {
             internal: addresses.internal,
             gateway: addresses.gateway,
             first_account_link,
+            is_new_prefix: parts.is_new_prefix,
             operator_token_file: parts.operator_token_file.clone(),
             health: parts.health.clone(),
             stop,

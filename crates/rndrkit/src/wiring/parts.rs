@@ -37,6 +37,7 @@ pub(super) struct Parts {
     pub(super) edge: Arc<Edge>,
     pub(super) health: Arc<NodeHealth>,
     pub(super) operator_token_file: Option<PathBuf>,
+    pub(super) is_new_prefix: bool,
     store: Store,
     tokens: Arc<Tokens>,
     stop: watch::Sender<bool>,
@@ -62,7 +63,7 @@ impl Parts {
             DataFolder::prepare_database_file(path)?;
         }
         let store = Store::open(&OpenOptions::new(settings.storage.database.url())).await?;
-        store.ensure_prefix(&settings.product.key_prefix, clock.now()).await?;
+        let is_new_prefix = store.ensure_prefix(&settings.product.key_prefix, clock.now()).await?;
 
         let source = StoreSource::new(store.clone(), clock.clone());
         let verifier =
@@ -101,6 +102,7 @@ impl Parts {
             edge,
             health,
             operator_token_file,
+            is_new_prefix,
             store,
             tokens: Arc::new(Tokens::new(operator_token, verifier)),
             stop,
