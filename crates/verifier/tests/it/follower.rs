@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use rndrkit_domain::feed::FeedKind;
+use rndrkit_domain::feed::{FeedKind, FeedNumber};
 use rndrkit_domain::time::Monotonic;
 use rndrkit_verifier::{ChangeFeed, Follower, FollowerHandle, FollowerOptions};
 use tokio::sync::oneshot;
@@ -17,6 +17,12 @@ struct Running {
     handle: FollowerHandle,
     task: JoinHandle<()>,
     stop: oneshot::Sender<()>,
+}
+
+impl Running {
+    async fn applied(&self, number: FeedNumber) {
+        timeout(Duration::from_secs(1), self.handle.wait_applied(number)).await.unwrap();
+    }
 }
 
 fn follow(world: &World, options: FollowerOptions) -> Running {
@@ -58,7 +64,7 @@ async fn a_nudge_applies_what_was_committed_and_waiters_learn_of_it() {
     let number = world.revoke(&key);
     assert_eq!(world.code(&key).await, "valid", "nobody has said so yet");
     running.handle.nudge();
-    timeout(Duration::from_secs(1), running.handle.wait_applied(number)).await.unwrap();
+    running.applied(number).await;
     assert_eq!(running.handle.applied(), number);
     assert_eq!(world.code(&key).await, "key_revoked");
 }
@@ -84,7 +90,7 @@ async fn many_entries_are_applied_in_batches() {
     }
     let number = world.revoke(&key);
     running.handle.nudge();
-    timeout(Duration::from_secs(1), running.handle.wait_applied(number)).await.unwrap();
+    running.applied(number).await;
     assert_eq!(world.code(&key).await, "key_revoked");
     assert_eq!(world.source.loads(), 2);
 }
@@ -139,7 +145,7 @@ async fn an_older_database_that_came_back_is_noticed_by_its_number() {
     until(|| world.verifier.is_trusted()).await;
     world.commit(FeedKind::Tokens);
     running.handle.nudge();
-    running.handle.wait_applied(2).await;
+    running.applied(2).await;
     assert_eq!(world.code(&key).await, "valid");
     *world.source.database.lock() = old;
     world.edit_key(&key, |stored| stored.revoked = true);
@@ -185,7 +191,7 @@ async fn entries_removed_before_they_were_applied_make_everything_be_read_again(
         database.feed.retain(|entry| entry.number >= last);
     }
     running.handle.nudge();
-    running.handle.wait_applied(last).await;
+    running.applied(last).await;
     assert_eq!(world.code(&key).await, "key_revoked");
 }
 
@@ -206,7 +212,7 @@ async fn entries_removed_up_to_the_position_lose_nothing() {
         database.feed.retain(|entry| entry.number >= last);
     }
     running.handle.nudge();
-    running.handle.wait_applied(last).await;
+    running.applied(last).await;
     assert_eq!(world.code(&key).await, "valid");
     assert_eq!(world.source.loads(), 1, "nothing had to be read again");
 }
@@ -222,7 +228,7 @@ async fn a_hole_in_the_feed_makes_everything_be_read_again() {
     let last = world.commit(FeedKind::Tokens);
     world.source.database.lock().feed.remove(0);
     running.handle.nudge();
-    running.handle.wait_applied(last).await;
+    running.applied(last).await;
     assert_eq!(world.code(&key).await, "key_revoked");
     assert!(world.verifier.is_trusted());
 }

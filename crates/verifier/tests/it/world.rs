@@ -393,6 +393,16 @@ impl World {
         }
     }
 
+    /// Asks for many other keys, each often enough to be worth keeping, so that those before them go.
+    pub(crate) async fn push_out(&self, count: usize) {
+        for _ in 0..count {
+            let other = self.old_key(self.account());
+            for _ in 0..4 {
+                self.budget(&other).await;
+            }
+        }
+    }
+
     /// Asks in a task of its own.
     pub(crate) fn ask_later(&self, key: &TestKey) -> tokio::task::JoinHandle<&'static str> {
         let (verifier, text) = (Arc::clone(&self.verifier), key.text.clone());
