@@ -41,7 +41,7 @@ pub struct CreateAccountArgs {
     /// Contact address; unique
     #[arg(long)]
     pub email: String,
-    /// Display name [default: the address up to the @]
+    /// Display name [default: what stands before the @ of the address]
     #[arg(long)]
     pub name: Option<String>,
     /// Plan id [default: default_plan]

@@ -39,7 +39,7 @@ pub(super) const OPERATOR_TOKEN_CHARS_MIN: usize = 32;
 const AUTHZ_SECRET_CHARS_MIN: usize = 16;
 /// Ten minutes: longer than any supervisor waits.
 const SHUTDOWN_SECONDS: RangeInclusive<u64> = 1..=600;
-/// At 300 bytes an entry the most takes 6 GB.
+/// At 700 bytes, an entry with an account of its own, the most takes 14 GB.
 const CACHE_KEYS: RangeInclusive<u64> = 1..=20_000_000;
 /// Each one may hold a connection to the database.
 const LOOKUP_CONCURRENCY: RangeInclusive<u64> = 1..=1_024;
