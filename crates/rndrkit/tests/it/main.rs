@@ -11,9 +11,12 @@
 #![allow(missing_docs, unreachable_pub, reason = "a test binary has no users")]
 
 mod command_line;
+mod browser;
+mod bad_input;
 mod harness;
 mod people;
 mod promises;
+mod raw;
 mod specification;
 mod upstream;
 mod walls;
