@@ -41,7 +41,7 @@ pub struct CreateAccountArgs {
     /// Contact address; unique
     #[arg(long)]
     pub email: String,
-    /// Display name [default: what stands before the @ of the address]
+    /// Display name [default: the first part of the address]
     #[arg(long)]
     pub name: Option<String>,
     /// Plan id [default: default_plan]
