@@ -17,15 +17,17 @@ pub(super) fn run(defaults: bool, sources: &Sources, console: &mut Console<'_>) 
         return Ok(Exit::Done);
     }
     let rows: Vec<[String; 3]> = shown.iter().flat_map(rows).collect();
-    console.table(["SETTING", "VALUE", "FROM"], &rows);
+    console.table(["SETTING", "FROM", "VALUE"], &rows);
     Ok(Exit::Done)
 }
 
 /// One row, and one more for each table of a list.
 fn rows(shown: &Shown) -> Vec<[String; 3]> {
-    let row = |value: String| [shown.name.to_owned(), value, shown.origin.clone()];
+    let row = |value: String| [shown.name.to_owned(), shown.origin.clone(), value];
     match &shown.value {
         _ if shown.hidden => vec![row("(hidden)".to_owned())],
+        // Not set is not the same as not there: the first start makes one.
+        Value::Null if shown.name == "operator_token" => vec![row("(kept in data_dir)".to_owned())],
         Value::Null => vec![row("(none)".to_owned())],
         Value::String(text) => vec![row(text.clone())],
         Value::Array(items) if items.is_empty() => vec![row("(none)".to_owned())],
@@ -38,9 +40,11 @@ fn rows(shown: &Shown) -> Vec<[String; 3]> {
     }
 }
 
-/// `id = "agency", burst = 100`, as it would stand in a file.
+/// `id = "agency", burst = 100`, as it would stand in a file, with what tells tables apart in front.
 fn members(table: &Value) -> String {
-    let pairs = table.as_object().into_iter().flatten();
-    let pairs: Vec<String> = pairs.map(|(name, value)| format!("{name} = {value}")).collect();
+    const FIRST: [&str; 4] = ["id", "name", "path", "upstream"];
+    let mut pairs: Vec<(&String, &Value)> = table.as_object().into_iter().flatten().collect();
+    pairs.sort_by_key(|(name, _)| FIRST.iter().position(|first| first == name).unwrap_or(FIRST.len()));
+    let pairs: Vec<String> = pairs.into_iter().map(|(name, value)| format!("{name} = {value}")).collect();
     pairs.join(", ")
 }

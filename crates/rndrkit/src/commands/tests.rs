@@ -282,9 +282,10 @@ async fn config_show_prints_the_defaults_file_or_what_holds_with_its_source() {
     let ran = run_with(&none, "", &["config", "show", "--log-level", "warn"]).await;
     let line = |name: &str| ran.out.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
     let words = |name: &str| line(name).split_whitespace().collect::<Vec<_>>().join(" ");
-    assert_eq!(words("log_level"), "log_level warn flag --log-level");
-    assert_eq!(words("tls_key"), "tls_key (none) default");
+    assert_eq!(words("log_level"), "log_level flag --log-level warn");
+    assert_eq!(words("tls_key"), "tls_key default (none)");
     assert_eq!(ran.out.lines().filter(|line| line.starts_with("plans")).count(), 4);
+    assert!(words("plans").starts_with("plans default id = \"starter\", name = \"Starter\""), "{}", ran.out);
     let ran = run_with(&none, "", &["config", "show", "--json"]).await;
     let shown: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(shown["settings"][0]["name"], "data_dir");
