@@ -102,6 +102,18 @@ async fn run_on_server(url: &str, statement: &str) -> Result<(), DbErr> {
     result.map(drop)
 }
 
+/// Changes a database behind the back of whoever uses it, for what cannot be reached otherwise.
+///
+/// # Panics
+///
+/// When the database refuses.
+#[expect(clippy::panic, reason = "a test that cannot prepare its case cannot go on")]
+pub async fn meddle(url: &str, statement: &str) {
+    if let Err(error) = run_on_server(url, statement).await {
+        panic!("{statement}: {error}");
+    }
+}
+
 /// The same server, another database.
 fn with_database(url: &str, name: &str) -> String {
     let (base, query) = match url.split_once('?') {

@@ -41,6 +41,20 @@ pub fn client() -> reqwest::Client {
         .unwrap()
 }
 
+/// Waits for a process to end by itself; its exit code, none when it had to be killed.
+pub fn wait_for_end(mut child: Child) -> Option<i32> {
+    let begun = Instant::now();
+    while begun.elapsed() < START_DEADLINE {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code();
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    None
+}
+
 impl Server {
     /// Starts on embedded SQLite with these settings beside the usual ones.
     pub async fn start(settings: &[(&str, &str)]) -> Self {
@@ -137,20 +151,15 @@ impl Server {
         }
     }
 
+    /// Sends a signal, such as `TERM`.
+    pub fn signal(&self, name: &str) {
+        Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status().unwrap();
+    }
+
     /// SIGTERM, and waits for the end.
     pub fn terminate(&mut self) -> Option<i32> {
-        let mut child = self.child.take()?;
-        Command::new("kill").arg("-TERM").arg(child.id().to_string()).status().unwrap();
-        let begun = Instant::now();
-        while begun.elapsed() < START_DEADLINE {
-            if let Some(status) = child.try_wait().unwrap() {
-                return status.code();
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        let _ = child.kill();
-        let _ = child.wait();
-        None
+        self.signal("TERM");
+        wait_for_end(self.child.take()?)
     }
 
     /// The process's id.

@@ -18,5 +18,6 @@ mod people;
 mod promises;
 mod raw;
 mod specification;
+mod starting;
 mod upstream;
 mod walls;
