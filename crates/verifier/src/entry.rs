@@ -103,3 +103,73 @@ pub(crate) fn good_keys(capacity: usize, evictions: Counter) -> GoodKeys {
     let weight = u64::try_from(capacity).unwrap_or(u64::MAX);
     Cache::with(capacity, weight, UnitWeighter, DefaultHashBuilder::default(), KillEvicted { evictions })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use rndrkit_domain::account::AccountStatus;
+    use rndrkit_domain::id::AccountId;
+    use rndrkit_domain::plan::{PlanId, RateLimit};
+    use rndrkit_domain::random::OsEntropy;
+
+    use super::*;
+    use crate::account::Accounts;
+    use crate::source::AccountFacts;
+
+    fn facts() -> KeyFacts {
+        let now = Timestamp::from_unix_ms(0);
+        let account = AccountFacts {
+            id: AccountId::generate(now, &OsEntropy),
+            external_id: None,
+            status: AccountStatus::Active,
+            plan: PlanId::parse("agency").unwrap(),
+            api_access: true,
+            rate_limit: RateLimit { per_minute: NonZeroU32::MIN, burst: NonZeroU32::MIN },
+            revision: 1,
+        };
+        let key_id = KeyId::generate(now, &OsEntropy);
+        KeyFacts { key_id, expires_at: None, ends_at: None, revoked: false, account }
+    }
+
+    /// Else a connection could take out an entry, lose it to an eviction, and miss the revocation that looks
+    /// for it in the cache.
+    #[test]
+    fn what_is_not_in_the_cache_is_dead() {
+        let mut accounts = Accounts::new(1_000);
+        let cache = good_keys(4, Counter::noop());
+        let entries: Vec<(Digest, Arc<KeyEntry>)> = (0..50)
+            .map(|seed| {
+                let facts = facts();
+                let (account, _) = accounts.intern(&facts.account, 0, Monotonic(0)).unwrap();
+                (Digest([seed; 32]), Arc::new(KeyEntry::new(&facts, account)))
+            })
+            .collect();
+        for (digest, entry) in &entries {
+            cache.insert(*digest, Arc::clone(entry));
+        }
+        assert!(cache.len() <= 4);
+        for (digest, entry) in &entries {
+            assert_eq!(entry.is_alive(), cache.contains_key(digest));
+        }
+    }
+
+    #[test]
+    fn the_earlier_of_two_ends_is_the_end() {
+        let mut accounts = Accounts::new(10);
+        let (account, _) = accounts.intern(&facts().account, 0, Monotonic(0)).unwrap();
+        let end = |expires_at: Option<i64>, ends_at: Option<i64>| {
+            let facts = KeyFacts {
+                expires_at: expires_at.map(Timestamp::from_unix_ms),
+                ends_at: ends_at.map(Timestamp::from_unix_ms),
+                ..facts()
+            };
+            KeyEntry::new(&facts, Arc::clone(&account)).ends_at.map(Timestamp::unix_ms)
+        };
+        assert_eq!(end(None, None), None);
+        assert_eq!(end(Some(5), None), Some(5));
+        assert_eq!(end(None, Some(6)), Some(6));
+        assert_eq!(end(Some(5), Some(6)), Some(5));
+        assert_eq!(end(Some(7), Some(6)), Some(6));
+    }
+}

@@ -210,6 +210,19 @@ mod tests {
     }
 
     #[test]
+    fn threads_that_race_for_a_bucket_get_exactly_what_it_holds() {
+        let (limiter, rule) = (Limiter::default(), rule(60, 200_000));
+        let take_all = || {
+            (0..250_000).take_while(|_| matches!(limiter.take(&rule, 1, at(0)), Taken::Admitted(_))).count()
+        };
+        let taken: usize = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(take_all)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        });
+        assert_eq!(taken, 200_000);
+    }
+
+    #[test]
     fn the_largest_and_smallest_limits_do_not_overflow() {
         for (per_minute, burst) in [(1, u32::MAX), (u32::MAX, 1), (u32::MAX, u32::MAX), (1, 1)] {
             let (limiter, rule) = (Limiter::default(), rule(per_minute, burst));

@@ -218,6 +218,22 @@ async fn a_source_that_never_catches_up_ends_as_unavailable() {
 }
 
 #[tokio::test]
+async fn trust_that_lapses_while_a_look_up_travels_makes_its_answer_unusable() {
+    let world = World::new();
+    let (known, unknown) = (world.old_key(world.account()), world.unknown_key());
+    for key in [&known, &unknown] {
+        let gate = world.source.hold_answers();
+        let loads = world.source.loads();
+        let asked = world.ask_later(key);
+        until(|| world.source.loads() > loads).await;
+        world.verifier.untrust();
+        gate.add_permits(1);
+        assert_eq!(asked.await.unwrap(), "unavailable");
+        world.verifier.set_trust(Monotonic(u64::MAX));
+    }
+}
+
+#[tokio::test]
 async fn however_many_wait_for_one_secret_it_is_looked_up_once() {
     let world = World::new();
     let key = world.old_key(world.account());

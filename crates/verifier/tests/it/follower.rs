@@ -7,7 +7,7 @@ use std::time::Duration;
 use rndrkit_domain::feed::{FeedKind, FeedNumber};
 use rndrkit_domain::time::Monotonic;
 use rndrkit_verifier::{ChangeFeed, Follower, FollowerHandle, FollowerOptions};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
@@ -133,6 +133,23 @@ async fn with_a_term_trust_lasts_that_long_after_the_last_catch_up() {
     world.source.feed_failing.store(false, Ordering::SeqCst);
     sleep(Duration::from_secs(2)).await;
     assert_eq!(world.code(&key).await, "valid");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_term_of_trust_begins_before_the_feed_is_asked() {
+    let world = World::new();
+    let gate = Arc::new(Semaphore::new(0));
+    *world.source.head_gate.lock() = Some(Arc::clone(&gate));
+    let term = Duration::from_secs(5);
+    let _running = follow(&world, FollowerOptions { trust: Some(term), ..by_nudge() });
+    until(|| world.source.feed_reads.load(Ordering::SeqCst) == 1).await;
+    world.pass(Duration::from_secs(3));
+    gate.add_permits(1);
+    until(|| world.verifier.is_trusted()).await;
+    world.pass(Duration::from_millis(1_999));
+    assert!(world.verifier.is_trusted());
+    world.pass(Duration::from_millis(1));
+    assert!(!world.verifier.is_trusted(), "what was committed while the answer travelled was not seen");
 }
 
 #[tokio::test(start_paused = true)]

@@ -82,6 +82,20 @@ async fn every_request_with_an_active_secret_is_counted_by_what_became_of_it() {
 }
 
 #[tokio::test]
+async fn looking_moves_the_last_use_and_is_no_request() {
+    let world = World::new();
+    let account = world.account();
+    let key = world.old_key(account);
+    world.budget(&key).await;
+    world.change_account(account, |facts| facts.api_access = false);
+    world.apply();
+    world.ask_for(&key, 0).await;
+    let ledger = Arc::new(Ledger::default());
+    flusher(&world, &ledger).flush().await.unwrap();
+    assert_eq!((ledger.deltas.lock().len(), ledger.last_uses.lock().len()), (0, 1));
+}
+
+#[tokio::test]
 async fn secrets_that_are_unknown_revoked_or_expired_move_nothing() {
     let world = World::new();
     let account = world.account();

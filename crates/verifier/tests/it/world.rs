@@ -135,6 +135,8 @@ pub(crate) struct FakeSource {
     pub(crate) feed_failing: AtomicBool,
     /// When set, an answer that was read waits here before it travels.
     pub(crate) gate: Mutex<Option<Arc<Semaphore>>>,
+    /// The same for the head of the feed.
+    pub(crate) head_gate: Mutex<Option<Arc<Semaphore>>>,
 }
 
 impl FakeSource {
@@ -149,8 +151,8 @@ impl FakeSource {
         self.loads.load(Ordering::SeqCst)
     }
 
-    async fn travel(&self) {
-        let gate = self.gate.lock().clone();
+    async fn travel(gate: &Mutex<Option<Arc<Semaphore>>>) {
+        let gate = gate.lock().clone();
         if let Some(gate) = gate {
             gate.acquire().await.unwrap().forget();
         }
@@ -170,7 +172,7 @@ impl KeySource for FakeSource {
                 Loaded { head: database.head(), found: database.find(&digest) }
             };
             self.loads.fetch_add(1, Ordering::SeqCst);
-            self.travel().await;
+            Self::travel(&self.gate).await;
             Ok(loaded)
         })
     }
@@ -183,7 +185,7 @@ impl KeySource for FakeSource {
                 LoadedTokens { head: database.head(), tokens: database.tokens.clone() }
             };
             self.token_loads.fetch_add(1, Ordering::SeqCst);
-            self.travel().await;
+            Self::travel(&self.gate).await;
             Ok(loaded)
         })
     }
@@ -194,9 +196,13 @@ impl ChangeFeed for FakeSource {
         Box::pin(async move {
             self.feed_reads.fetch_add(1, Ordering::SeqCst);
             Self::check(&self.feed_failing)?;
-            let database = self.database.lock();
-            let tag = database.feed.last().map_or(0, |entry| entry.tag);
-            Ok(FeedHead { number: database.head(), tag, oldest: database.oldest })
+            let head = {
+                let database = self.database.lock();
+                let tag = database.feed.last().map_or(0, |entry| entry.tag);
+                FeedHead { number: database.head(), tag, oldest: database.oldest }
+            };
+            Self::travel(&self.head_gate).await;
+            Ok(head)
         })
     }
 
