@@ -195,7 +195,14 @@ async fn open_sqlite(options: &OpenOptions) -> Result<(DatabaseConnection, Datab
         .synchronous(SqliteSynchronous::Full);
     // One writer: SQLite has one write lock anyway, and waiting in the pool is fair where retrying is not.
     let pool: SqlitePoolOptions = pool_options(1);
-    let writer = pool.idle_timeout(None).max_lifetime(None).connect_with(for_writer).await?;
+    let pool = pool.idle_timeout(None).max_lifetime(None).before_acquire(|connection, _| {
+        // When a write or a commit fails for want of room, SQLite may roll back by itself. The driver's own
+        // rollback then fails, it takes the next transaction for a nested one, and commits of those reach no
+        // disk. A connection that counts itself inside a transaction is therefore replaced.
+        let is_sound = !connection.is_in_transaction();
+        Box::pin(async move { Ok(is_sound) })
+    });
+    let writer = pool.connect_with(for_writer).await?;
     let writer = DatabaseConnection::from(writer);
     if schema::read(&writer).await?.needs_migration()? {
         Migrator::up(&writer, None).await?;
@@ -306,6 +313,24 @@ mod tests {
             assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
             assert_eq!(store.feed_head().await.unwrap().number, 0);
             assert_eq!(store.writer().execute(write, []).await.unwrap(), 1);
+        });
+    }
+
+    #[test]
+    fn after_sqlite_rolled_back_by_itself_the_next_commit_is_a_commit() {
+        on_sqlite(async |database: &TestDatabase| {
+            let store = Store::open(&OpenOptions::new(database.url())).await.unwrap();
+            for round in 1..=3 {
+                let tx = store.begin().await.unwrap();
+                // As SQLite does when the disk is full, behind the driver's back.
+                tx.execute("ROLLBACK", []).await.unwrap();
+                assert!(tx.commit().await.is_err());
+                store.begin().await.unwrap().rollback().await.unwrap();
+                let tx = store.begin().await.unwrap();
+                tx.execute("UPDATE feed_head SET number = number + 1", []).await.unwrap();
+                tx.commit().await.unwrap();
+                assert_eq!(store.feed_head().await.unwrap().number, round, "acknowledged and not there");
+            }
         });
     }
 
