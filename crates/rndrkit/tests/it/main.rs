@@ -13,6 +13,7 @@
 mod command_line;
 mod browser;
 mod bad_input;
+mod full_disk;
 mod harness;
 mod people;
 mod promises;
