@@ -135,31 +135,31 @@ impl Follower {
             self.positioned = true;
         }
         self.show_lag(head);
-        while self.advance(head).await? {}
+        self.compare(head);
+        // What is committed from now on may be read along; it belongs to the next look.
+        while self.verifier.applied() < head.number {
+            self.advance(head).await?;
+        }
         self.show_lag(head);
         Ok(self.options.trust.map_or(Monotonic(u64::MAX), |term| asked_at.plus(term)))
     }
 
-    /// One step towards `head`; `false` when it is reached.
-    async fn advance(&self, head: FeedHead) -> Result<bool, SourceError> {
-        let (number, tag) = {
-            let position = self.verifier.position().lock();
-            (position.number(), position.tag())
-        };
+    /// Starts anew when the feed that `head` belongs to cannot lead on from the position.
+    fn compare(&self, head: FeedHead) {
+        let (number, tag) = self.place();
         if head.number < number || (head.number == number && head.tag != tag) {
             self.lose_history(
                 head,
                 "the feed does not continue what was applied: an older database came back",
             );
-            return Ok(false);
-        }
-        if head.number == number {
-            return Ok(false);
-        }
-        if number + 1 < head.oldest {
+        } else if number + 1 < head.oldest {
             self.lose_history(head, "entries of the feed were removed before they were applied");
-            return Ok(false);
         }
+    }
+
+    /// One batch towards `head`.
+    async fn advance(&self, head: FeedHead) -> Result<(), SourceError> {
+        let (number, tag) = self.place();
         // From the position itself, to compare its tag.
         let entries = bounded(self.feed.entries(number, BATCH)).await?;
         match Continuation::of(&entries, number, tag) {
@@ -173,7 +173,12 @@ impl Follower {
             }
             Continuation::Gap => self.lose_history(head, "entries of the feed are missing"),
         }
-        Ok(true)
+        Ok(())
+    }
+
+    fn place(&self) -> (FeedNumber, i64) {
+        let position = self.verifier.position().lock();
+        (position.number(), position.tag())
     }
 
     fn show_lag(&self, head: FeedHead) {

@@ -153,6 +153,28 @@ async fn the_term_of_trust_begins_before_the_feed_is_asked() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn entries_committed_after_the_head_was_read_are_no_other_history() {
+    let world = World::new();
+    let key = world.old_key(world.account());
+    let running = follow(&world, by_nudge());
+    until(|| world.verifier.is_trusted()).await;
+    assert_eq!(world.code(&key).await, "valid");
+    let gate = Arc::new(Semaphore::new(0));
+    *world.source.head_gate.lock() = Some(Arc::clone(&gate));
+    let reads = world.source.feed_reads.load(Ordering::SeqCst);
+    world.commit(FeedKind::Tokens);
+    running.handle.nudge();
+    until(|| world.source.feed_reads.load(Ordering::SeqCst) > reads).await;
+    let last = world.commit(FeedKind::Tokens);
+    gate.add_permits(100);
+    running.applied(last).await;
+    running.handle.nudge();
+    sleep(Duration::from_millis(100)).await;
+    assert_eq!(world.code(&key).await, "valid");
+    assert_eq!(world.source.loads(), 1, "nothing had to be read again");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_older_database_that_came_back_is_noticed_by_its_number() {
     let world = World::new();
     let key = world.old_key(world.account());
