@@ -201,6 +201,7 @@ impl Drop for Batch {
 mod tests {
     use std::thread;
 
+    use metrics_exporter_prometheus::PrometheusBuilder;
     use rndrkit_domain::random::OsEntropy;
 
     use super::*;
@@ -286,8 +287,11 @@ mod tests {
     }
 
     #[test]
-    fn what_finds_no_room_is_dropped_and_what_is_there_goes_on_counting() {
-        let buffer = buffer(2);
+    fn what_finds_no_room_is_dropped_and_counted_and_what_is_there_goes_on_counting() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let buffer = metrics::with_local_recorder(&recorder, || buffer(2));
+        let dropped =
+            |count: u32| recorder.handle().render().contains(&format!("usage_dropped_total {count}\n"));
         let owners = [owner(1), owner(2), owner(3)];
         for _ in 0..5 {
             for owner in &owners {
@@ -295,13 +299,15 @@ mod tests {
             }
         }
         assert_eq!(buffer.waiting(), 2);
+        assert!(dropped(5));
         let batch = buffer.drain();
         assert_eq!(batch.deltas().iter().map(|delta| delta.counts.allowed).sum::<u64>(), 10);
-        // Coming back, it is bounded too.
+        // Coming back, it is bounded too, and what is lost is counted.
         for owner in &owners {
             buffer.record(owner, at(60), Use::Allowed);
         }
         drop(batch);
         assert_eq!(buffer.waiting(), 2);
+        assert!(dropped(5 + 1 + 10));
     }
 }

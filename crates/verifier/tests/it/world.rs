@@ -133,6 +133,8 @@ pub(crate) struct FakeSource {
     pub(crate) feed_reads: AtomicUsize,
     pub(crate) failing: AtomicBool,
     pub(crate) feed_failing: AtomicBool,
+    /// The head can be read, the entries cannot.
+    pub(crate) entries_failing: AtomicBool,
     /// When set, an answer that was read waits here before it travels.
     pub(crate) gate: Mutex<Option<Arc<Semaphore>>>,
     /// The same for the head of the feed.
@@ -209,6 +211,7 @@ impl ChangeFeed for FakeSource {
     fn entries(&self, from: FeedNumber, limit: u32) -> BoxFuture<'_, Result<Vec<FeedEntry>, SourceError>> {
         Box::pin(async move {
             Self::check(&self.feed_failing)?;
+            Self::check(&self.entries_failing)?;
             let database = self.database.lock();
             let first = from.max(database.oldest);
             Ok(database
