@@ -104,25 +104,25 @@ function reveal(panel) {
   stored.addEventListener("change", follow);
   follow();
   for (const button of panel.querySelectorAll("[data-copies]")) copyButton(button, say);
-  const secret = panel.querySelector("input[data-secret]");
+  const secret = panel.querySelector("textarea");
   secret.addEventListener("focus", () => secret.select());
   panel.querySelector("[tabindex]").focus();
 
   addEventListener("beforeunload", ask);
-  // Browsers may keep the page for "back" in spite of `no-store`; without its panel it is out of date.
-  addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
   addEventListener("pagehide", () => {
     for (const element of panel.querySelectorAll("[data-secret]")) {
-      if ("value" in element) {
-        element.value = "";
-        element.removeAttribute("value");
-      } else {
-        element.textContent = "";
-      }
+      element.textContent = "";
+      if ("value" in element) element.value = "";
     }
     panel.remove();
   });
 }
+
+// Browsers may keep a page for "back" in spite of `no-store`. It then shows keys as they were, and to whoever
+// sits there after signing out: ask again. A reload would send a form again; this never does.
+addEventListener("pageshow", (event) => {
+  if (event.persisted) location.replace(location.pathname + location.search);
+});
 
 document.querySelectorAll("form[data-once]").forEach(sendOnce);
 document.querySelectorAll("form[data-opens]").forEach(openInPlace);

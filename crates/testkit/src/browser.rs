@@ -56,6 +56,8 @@ impl Browser {
             "--disable-component-update".to_owned(),
             "--disable-sync".to_owned(),
             "--no-first-run".to_owned(),
+            // What scrolls smoothly is elsewhere by the time it is pressed.
+            "--force-prefers-reduced-motion".to_owned(),
             format!("--user-data-dir={}", profile.path().display()),
         ];
         let mut capabilities = Capabilities::new();

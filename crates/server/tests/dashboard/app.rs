@@ -244,8 +244,8 @@ impl Page {
 
     /// The secret that the page shows, if it shows one.
     pub fn secret(&self) -> Option<String> {
-        let rest = self.html.split_once("id=\"secret\" readonly value=\"")?.1;
-        rest.split('"').next().map(ToOwned::to_owned)
+        let field = self.html.split_once("<textarea id=\"secret\"")?.1;
+        field.split(['>', '<']).nth(1).map(ToOwned::to_owned)
     }
 
     /// Ids of the keys in the table.

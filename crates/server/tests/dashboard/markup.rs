@@ -58,7 +58,7 @@ fn every_visible_field_has_a_label() {
     every_page(|name, html| {
         let labelled: HashSet<&str> = values(html, "for").into_iter().collect();
         for tag in [tags(html, "input"), tags(html, "select")].concat() {
-            let hidden = tag.contains("type=\"hidden\"");
+            let hidden = tag.contains("type=\"hidden\"") || tag.ends_with(" hidden");
             let inside_a_label = tag.contains("type=\"checkbox\"");
             let id = values(tag, "id");
             let has_label = id.first().is_some_and(|id| labelled.contains(id));
