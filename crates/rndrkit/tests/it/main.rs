@@ -16,6 +16,8 @@ mod bad_input;
 mod full_disk;
 mod harness;
 mod people;
+mod postgres;
+mod private_postgres;
 mod promises;
 mod raw;
 mod specification;

@@ -77,8 +77,12 @@ async fn promise_1_a_secret_stands_in_no_file_log_or_later_answer() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn promise_2_no_request_sent_after_the_delete_answered_is_accepted() {
     let server = Arc::new(Server::start(&[]).await);
+    revoked_means_refused(&server, 20).await;
+}
+
+pub async fn revoked_means_refused(server: &Arc<Server>, rounds: usize) {
     let account = server.account("ada@example.com", "agency_plus").await;
-    for round in 0..20 {
+    for round in 0..rounds {
         let (key, secret) = server.key(&account, &format!("round {round}")).await;
         let deleted = Arc::new(AtomicBool::new(false));
         let accepted_late = Arc::new(AtomicU64::new(0));
@@ -183,13 +187,16 @@ async fn promise_4_sixty_four_connections_on_five_keys_share_one_budget() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn promise_7_what_was_acknowledged_survives_kill_9() {
-    let mut server = Server::start(&[]).await;
+    acknowledged_survives(&mut Server::start(&[]).await, 200).await;
+}
+
+pub async fn acknowledged_survives(server: &mut Server, keys: usize) {
     let mut account = server.account("ada@example.com", "agency").await;
     // Per key: the last state that was acknowledged.
     let mut acknowledged: Vec<(String, String, bool)> = Vec::new();
     let mut made = 0;
     let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
-    while made < 200 {
+    while made < keys {
         // Not random in the strict sense: different each time, and the same on every run.
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let kill_after = Duration::from_millis(20 + (seed >> 33) % 180);
@@ -198,8 +205,7 @@ async fn promise_7_what_was_acknowledged_survives_kill_9() {
             tokio::time::sleep(kill_after).await;
             std::process::Command::new("kill").arg("-9").arg(victim.to_string()).status().unwrap();
         });
-        while let Ok(()) = create_and_sometimes_delete(&server, &account, &mut acknowledged, &mut made).await
-        {
+        while let Ok(()) = create_and_sometimes_delete(server, &account, &mut acknowledged, &mut made).await {
         }
         killer.await.unwrap();
         server.kill();

@@ -1,0 +1,151 @@
+//! The promises on PostgreSQL: the same as on SQLite, and what happens when the database goes away.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rndrkit_testkit::database::TestDatabase;
+use serde_json::{Value, json};
+
+use crate::harness::Server;
+use crate::private_postgres::PrivatePostgres;
+use crate::promises;
+
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+/// The shortest that may be set: a start after `kill -9` waits this long and 5 s more.
+const TRUST_SECONDS: &str = "4";
+const TRUST: Duration = Duration::from_secs(4);
+
+fn settings(url: &str) -> [(&str, &str); 3] {
+    [
+        ("RNDRKIT_DATABASE_URL", url),
+        ("RNDRKIT_OPERATOR_TOKEN", TOKEN),
+        ("RNDRKIT_TRUST_SECONDS", TRUST_SECONDS),
+    ]
+}
+
+/// A server on a database of its own; none after one visible line when there is no PostgreSQL.
+async fn server_or_notice() -> Option<(Server, TestDatabase)> {
+    let database = TestDatabase::postgres_or_notice().await?;
+    let server = Server::start(&settings(database.url())).await;
+    Some((server, database))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn promise_2_on_postgresql_no_request_sent_after_the_delete_answered_is_accepted() {
+    let Some((server, _database)) = server_or_notice().await else { return };
+    promises::revoked_means_refused(&Arc::new(server), 10).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn promise_3_on_postgresql_of_a_hundred_simultaneous_creates_five_succeed() {
+    let Some((server, _database)) = server_or_notice().await else { return };
+    promises::five_of_a_hundred(&Arc::new(server)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn promise_7_on_postgresql_what_was_acknowledged_survives_kill_9() {
+    let Some((mut server, _database)) = server_or_notice().await else { return };
+    promises::acknowledged_survives(&mut server, 20).await;
+}
+
+#[tokio::test]
+async fn a_restart_on_postgresql_keeps_everything_and_a_second_process_is_refused() {
+    let Some((mut server, database)) = server_or_notice().await else { return };
+    let account = server.account("ada@example.com", "agency").await;
+    let (_, secret) = server.key(&account, "Production").await;
+    let (gone, gone_secret) = server.key(&account, "Old").await;
+    assert_eq!(server.operator("DELETE", &format!("/v1/keys/{gone}"), Value::Null).await.0, 200);
+    let before = server.state().await;
+
+    let other = tempfile::tempdir().unwrap();
+    let second = std::process::Command::new(env!("CARGO_BIN_EXE_rndrkit"))
+        .env_clear()
+        .envs(settings(database.url()))
+        .env("RNDRKIT_PUBLIC_LISTEN", "127.0.0.1:0")
+        .env("RNDRKIT_INTERNAL_LISTEN", "127.0.0.1:0")
+        .current_dir(other.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert_eq!(second.status.code(), Some(1), "{said}");
+    assert!(said.contains("another rndrkit process serves this database"), "{said}");
+    assert_eq!(server.look(&secret).await.1["valid"], json!(true), "the first goes on");
+
+    assert_eq!(server.terminate(), Some(0));
+    server.spawn().await;
+    assert_eq!(server.state().await, before);
+    assert_eq!(server.look(&secret).await.1["valid"], json!(true));
+    assert_eq!(server.look(&gone_secret).await.1["code"], json!("key_revoked"));
+    let password = database.url().split_once('@').and_then(|(user, _)| user.rsplit_once(':')).unwrap().1;
+    assert!(!server.log().contains(password), "the database's password was printed:\n{}", server.log());
+}
+
+/// What a good key is told while the database is away: yes while trust lasts, then "unavailable".
+async fn watch_a_known_key(server: &Server, secret: &str) {
+    let begun = Instant::now();
+    let mut last_yes = begun;
+    let mut trusted = true;
+    while trusted || begun.elapsed() < TRUST * 2 {
+        let (status, answer) = server.look(secret).await;
+        match status {
+            200 => {
+                assert_eq!(answer["valid"], json!(true), "not knowing became a no: {answer}");
+                assert!(trusted, "trust came back without a database");
+                last_yes = Instant::now();
+            }
+            503 => trusted = false,
+            other => panic!("{other}: {answer}"),
+        }
+        assert!(begun.elapsed() < TRUST * 8, "still trusted without a database");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(last_yes > begun, "a short outage is not ridden out");
+    // The last reading of the database may have been under way when it went, and the machine may be busy.
+    assert!(last_yes - begun < TRUST + Duration::from_secs(3), "trusted for {:?}", last_yes - begun);
+    assert!(!server.is_ready().await);
+}
+
+/// What needs the database is unavailable from the first moment.
+async fn watch_an_unknown_key(server: &Server, secret: &str) {
+    for _ in 0..3 {
+        let (status, answer) = server.look(secret).await;
+        assert_eq!((status, &answer["code"]), (503, &json!("unavailable")), "{answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn promise_6_without_its_database_everything_is_unavailable_and_comes_back_by_itself() {
+    let Some(mut database) = PrivatePostgres::start_or_notice().await else { return };
+    let server = Server::start(&settings(&database.url())).await;
+    let account = server.account("ada@example.com", "agency_plus").await;
+    let (key, known) = server.key(&account, "known").await;
+    let (_, not_looked_up) = server.key(&account, "not looked up").await;
+    let cookie = server.session(&account).await;
+    let pid = server.pid();
+    assert_eq!(server.look(&known).await.0, 200);
+
+    database.crash();
+    tokio::join!(watch_a_known_key(&server, &known), watch_an_unknown_key(&server, &not_looked_up));
+    for (method, path, body) in [
+        ("POST", format!("/v1/accounts/{account}/keys"), json!({"name": "no database"})),
+        ("DELETE", format!("/v1/keys/{key}"), Value::Null),
+        ("GET", format!("/v1/keys/{key}"), Value::Null),
+    ] {
+        let (status, answer) = server.operator(method, &path, body).await;
+        assert_eq!((status, &answer["code"]), (503, &json!("unavailable")), "{method} {path}");
+    }
+    let page = server.page("/settings", &cookie).await;
+    assert_eq!(page.status(), 503, "no session is not the same as not knowing");
+    assert_eq!(server.get_with_key("/api/rk/account", "garbage").await.status(), 401, "that is known");
+
+    database.start().await;
+    assert!(server.eventually(async |server| server.is_ready().await).await, "{}", server.log());
+    for secret in [&known, &not_looked_up] {
+        assert_eq!(server.look(secret).await.1["valid"], json!(true));
+    }
+    assert_eq!(server.page("/settings", &cookie).await.status(), 200);
+    let (status, _) = server.operator("DELETE", &format!("/v1/keys/{key}"), Value::Null).await;
+    assert_eq!(status, 200);
+    assert_eq!(server.look(&known).await.1["code"], json!("key_revoked"));
+    assert_eq!(server.pid(), pid);
+}
