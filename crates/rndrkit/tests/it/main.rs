@@ -15,6 +15,7 @@ mod browser;
 mod bad_input;
 mod full_disk;
 mod harness;
+mod memory;
 mod people;
 mod postgres;
 mod private_postgres;
