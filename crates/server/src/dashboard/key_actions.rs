@@ -9,6 +9,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use http::StatusCode;
 use rndrkit_control::{Created, Error, IdempotencyRequest, InvalidField};
+use rndrkit_domain::account::AccountStatus;
 use rndrkit_domain::id::KeyId;
 use rndrkit_domain::key::{ApiKey, KeyStatus};
 use rndrkit_domain::key_text::Digest;
@@ -82,7 +83,8 @@ impl Typed {
 pub(super) async fn new(State(state): State<DashboardState>, who: SignedIn) -> Result<Response, Failure> {
     let known = state.control().key_overview(&who.context, who.account.id).await?;
     let is_full = u32::try_from(known.active.len()).unwrap_or(u32::MAX) >= known.plan.active_keys;
-    if is_full || !known.plan.api_access {
+    let suspended = who.account.status == AccountStatus::Suspended;
+    if is_full || suspended || !known.plan.api_access {
         // The section says why there is no form.
         return Ok(see_other("/settings#api-keys"));
     }

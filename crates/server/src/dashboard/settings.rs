@@ -90,7 +90,7 @@ pub(super) async fn draw(
         overview.as_ref().map_or_else(|| who.account.plan.to_string(), |known| known.plan.name.clone());
     let frame = frame(state, Place::Settings, &who.account, &plan_name);
     let done = overview.as_ref().and_then(|known| done_notice(known, &extra.done));
-    let mut keys = section(state, overview).await;
+    let mut keys = section(state, who, overview).await;
     keys.notices.extend(extra.notice.into_iter().chain(done));
     (keys.created, keys.repeated) = (extra.created, extra.repeated);
     let view = SettingsPage { frame, keys, account: account_section(who) };
@@ -138,7 +138,7 @@ fn done_notice(known: &KeyOverview, done: &Done) -> Option<Notice> {
     (done.changed == "plan").then(|| good(format!("You are on the {} plan now.", known.plan.name), text))
 }
 
-async fn section(state: &DashboardState, overview: Option<KeyOverview>) -> KeysSection {
+async fn section(state: &DashboardState, who: &SignedIn, overview: Option<KeyOverview>) -> KeysSection {
     let form = CreateForm { form_id: new_form_id(state), ..CreateForm::default() };
     let (list, locked) = match overview {
         None => (KeyList::Unavailable, None),
@@ -150,7 +150,9 @@ async fn section(state: &DashboardState, overview: Option<KeyOverview>) -> KeysS
                 state.control().list_plans().await.unwrap_or_default()
             };
             let locked = (!known.plan.api_access).then(|| locked(&known.plan, &plans));
-            (KeyList::Known(known_keys(&known, state.control().now(), state.brand())), locked)
+            let mut keys = known_keys(&known, state.control().now(), state.brand());
+            keys.suspended = who.account.status == AccountStatus::Suspended;
+            (KeyList::Known(keys), locked)
         }
     };
     KeysSection {
@@ -207,6 +209,7 @@ fn known_keys(known: &KeyOverview, now: Timestamp, brand: &str) -> KnownKeys {
         active: known.active.iter().map(|key| key_row(key, now)).collect(),
         past: known.past.iter().map(|key| past_row(key, now, brand)).collect(),
         limit: known.plan.active_keys,
+        suspended: false,
     }
 }
 

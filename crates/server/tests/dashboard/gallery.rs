@@ -109,7 +109,7 @@ fn past_keys() -> Vec<PastKeyRow> {
 
 fn section(active: Vec<KeyRow>, past: Vec<PastKeyRow>) -> KeysSection {
     KeysSection {
-        list: KeyList::Known(KnownKeys { active, past, limit: 5 }),
+        list: KeyList::Known(KnownKeys { active, past, limit: 5, suspended: false }),
         locked: None,
         created: None,
         repeated: None,
@@ -169,6 +169,10 @@ fn key_states() -> Vec<(&'static str, String)> {
         "This account is suspended.",
         "Its API keys answer 403 until whoever runs RndrKit resumes it. Nothing was deleted, and you can still delete keys.",
     );
+    let mut suspended_keys = section(three_keys(), Vec::new());
+    if let KeyList::Known(known) = &mut suspended_keys.list {
+        known.suspended = true;
+    }
     let deleted =
         notice(Tone::Good, "Old pipeline was deleted.", "Requests with it get 401 Unauthorized from now on.");
     let mut deleted_keys = section(three_keys(), past_keys());
@@ -183,7 +187,7 @@ fn key_states() -> Vec<(&'static str, String)> {
         ("keys-deleted", settings("Agency", deleted_keys, vec![])),
         ("keys-downgraded", settings("Pro", downgraded, vec![])),
         ("keys-failed", settings("Agency", failed, vec![])),
-        ("keys-suspended", settings("Agency", section(three_keys(), vec![]), vec![suspended])),
+        ("keys-suspended", settings("Agency", suspended_keys, vec![suspended])),
         ("keys-hard-names", settings("Agency+", section(hard_names(), vec![]), vec![])),
     ]
 }

@@ -104,7 +104,7 @@ async fn the_sixth_key_is_refused_and_the_button_says_why_before() {
         assert!(browser.create_key(&format!("Key {number}")).await.secret().is_some());
     }
     let page = browser.get("/settings").await;
-    page.says(StatusCode::OK, "aria-disabled=\"true\" aria-describedby=\"full-reason\"");
+    page.says(StatusCode::OK, "aria-disabled=\"true\" aria-describedby=\"no-more\"");
     page.says(StatusCode::OK, "5 of 5 active keys. Delete one to create another.");
     browser.get("/settings/api-keys/new").await.leads_to("/settings#api-keys");
     let refused = browser.post("/settings/api-keys", &[("form_id", &late), ("name", "Six")]).await;
@@ -209,6 +209,7 @@ async fn a_suspended_account_sees_why_and_can_still_delete() {
     app.control.update_account(&Context::system(), account, patch).await.unwrap();
     let page = browser.get("/settings").await;
     page.says(StatusCode::OK, "This account is suspended.");
+    page.says(StatusCode::OK, "A suspended account cannot create keys.");
     let form_id = page.field("form_id");
     let refused = browser.post("/settings/api-keys", &[("form_id", &form_id), ("name", "B")]).await;
     refused.says(StatusCode::FORBIDDEN, "No key was created.");

@@ -124,9 +124,12 @@ impl Person {
     pub async fn wait(&self, what: &str, check: impl AsyncFn() -> bool) {
         let begun = Instant::now();
         while !check().await {
-            if begun.elapsed() > PATIENCE {
-                panic!("expected {what:?} on {}:\n{}", self.place().await, self.text().await);
-            }
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "expected {what:?} on {}:\n{}",
+                self.place().await,
+                self.text().await
+            );
             tokio::time::sleep(PAUSE).await;
         }
     }

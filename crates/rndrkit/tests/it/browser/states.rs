@@ -189,10 +189,15 @@ async fn a_suspended_account_may_look_and_delete() {
     set(&server, &account, json!({"status": "suspended"})).await;
     ada.reload().await;
     ada.see("This account is suspended.").await;
+    ada.see("A suspended account cannot create keys.").await;
     ada.press("Create API Key").await;
-    ada.fill("Name", "More").await;
-    ada.press("Create").await;
-    ada.see("No key was created.").await;
+    assert!(ada.displayed("//dialog").await.is_empty());
+    // A form from before the suspension.
+    let same_origin = [("sec-fetch-site", "same-origin")];
+    assert_eq!(
+        send(&server, "/settings/api-keys", &ada.cookie().await, &same_origin, "name=late").await,
+        403
+    );
     assert_eq!(active_keys(&server, &account).await, 1);
     ada.press_delete_of("Production").await;
     ada.press("Delete key").await;

@@ -42,13 +42,22 @@ pub struct KnownKeys {
     pub past: Vec<PastKeyRow>,
     /// The most active keys that the plan allows.
     pub limit: u32,
+    /// Whether the account is suspended.
+    pub suspended: bool,
 }
 
 impl KnownKeys {
-    /// Whether no key can be added.
+    /// Why no key can be added; none when one can.
     #[must_use]
-    pub fn is_full(&self) -> bool {
-        u32::try_from(self.active.len()).unwrap_or(u32::MAX) >= self.limit
+    pub fn why_no_more(&self) -> Option<String> {
+        let (count, limit) = (self.active.len(), self.limit);
+        if self.suspended {
+            Some("A suspended account cannot create keys.".to_owned())
+        } else if u32::try_from(count).unwrap_or(u32::MAX) >= limit {
+            Some(format!("{count} of {limit} active keys. Delete one to create another."))
+        } else {
+            None
+        }
     }
 }
 

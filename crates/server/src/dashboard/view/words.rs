@@ -57,7 +57,8 @@ pub fn day(then: Timestamp) -> Moment {
 /// `Expires today`, `Expires in 12 days`, `Expires 23 Nov 2027`.
 #[must_use]
 pub fn expiry(now: Timestamp, end: Timestamp) -> Moment {
-    let left = end.since(now).as_secs();
+    // To the nearest day: a key made for 12 days says so, though a second of them is over.
+    let left = end.since(now).as_secs() + DAY_SECONDS / 2;
     let spoken = match left / DAY_SECONDS {
         0 => "Expires within a day".to_owned(),
         days if days < RELATIVE_DAYS => format!("Expires in {}", count(days, "day")),
@@ -134,6 +135,8 @@ mod tests {
         assert_eq!(in_days(1), "Expires in 1 day");
         assert_eq!(in_days(12), "Expires in 12 days");
         assert_eq!(in_days(31), "Expires 15 Dec 2023");
+        let just_made = expiry(now, now.plus(Duration::from_secs(12 * 86_400 - 1)));
+        assert_eq!(just_made.spoken, "Expires in 12 days");
     }
 
     #[test]
