@@ -21,6 +21,7 @@ mod postgres;
 mod private_postgres;
 mod promises;
 mod raw;
+mod sign_in_load;
 mod specification;
 mod starting;
 mod upstream;
