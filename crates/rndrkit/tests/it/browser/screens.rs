@@ -26,8 +26,14 @@ const CUT: &str = "
         })
         .map(e => e.outerHTML.slice(0, 120));";
 
+/// What is pressed and is too small for a finger: below 24 pixels.
+const SMALL: &str = "
+    return [...document.querySelectorAll('button, .button, summary, nav a, label.check, select, input:not([type=checkbox])')]
+        .filter(e => e.checkVisibility({ visibilityProperty: true }) && e.getBoundingClientRect().height < 24)
+        .map(e => e.outerHTML.slice(0, 120));";
+
 /// Pictures what is displayed, in every width and scheme, and looks for what does not fit.
-async fn picture(person: &Person, state: &str) {
+pub(super) async fn picture(person: &Person, state: &str) {
     for width in WIDTHS {
         person.browser.set_viewport(width, HEIGHT).await.unwrap();
         let whole =
@@ -42,7 +48,8 @@ async fn picture(person: &Person, state: &str) {
         }
         let fits = person.run("return document.documentElement.scrollWidth <= innerWidth").await;
         assert_eq!(fits, json!(true), "{state} scrolls sideways at {width}");
-        assert_eq!(person.run(CUT).await, json!([]), "{state} at {width}");
+        assert_eq!(person.run(CUT).await, json!([]), "cut off in {state} at {width}");
+        assert_eq!(person.run(SMALL).await, json!([]), "too small in {state} at {width}");
     }
 }
 

@@ -1,0 +1,37 @@
+//! What people see while the database is away: that we do not know, never an empty list.
+
+use super::person::Person;
+use super::screens::picture;
+use crate::private_postgres::PrivatePostgres;
+
+#[tokio::test]
+async fn without_its_database_the_dashboard_says_so_and_comes_back() {
+    let Some(mut postgres) = PrivatePostgres::start_or_notice().await else { return };
+    let settings = [
+        ("RNDRKIT_DATABASE_URL", postgres.url()),
+        ("RNDRKIT_OPERATOR_TOKEN", "only-for-this-test".repeat(2)),
+    ];
+    let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let Some((ada, server)) = Person::and_server(&settings).await else { return };
+    let account = server.account("ada@example.com", "agency").await;
+    ada.enter(&server, &account).await;
+    ada.press("Create API Key").await;
+    ada.fill("Name", "Reports").await;
+    postgres.crash();
+    ada.press("Create").await;
+    ada.see("We cannot answer right now").await;
+    ada.open("/settings").await;
+    ada.see("We cannot answer right now").await;
+    assert!(!ada.sees("No keys yet").await);
+    picture(&ada, "failure").await;
+
+    postgres.start().await;
+    ada.wait("the settings", async || {
+        ada.open("/settings").await;
+        ada.sees("0 of 5").await
+    })
+    .await;
+    let secret = ada.create_key("Reports").await;
+    assert_eq!(server.get_with_key("/api/rk/account", &secret).await.status(), 200);
+    ada.leave().await;
+}
