@@ -6,7 +6,8 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
-    reason = "test code: a failure is a panic, and real servers need the real clock"
+    clippy::float_cmp,
+    reason = "test code: a failure is a panic, real servers need the real clock, and counters are whole numbers"
 )]
 #![allow(missing_docs, unreachable_pub, reason = "a test binary has no users")]
 

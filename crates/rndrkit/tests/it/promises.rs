@@ -64,7 +64,7 @@ async fn promise_1_a_secret_stands_in_no_file_log_or_later_answer() {
     places
         .extend(answers.into_iter().enumerate().map(|(n, text)| (format!("answer {n}"), text.into_bytes())));
     assert!(places.iter().any(|(name, _)| name.ends_with("server.log")), "the log was not searched");
-    assert!(places.iter().any(|(name, _)| name.ends_with(".db")), "the database was not searched");
+    assert!(places.iter().any(|(name, _)| name.ends_with("rndrkit.db")), "the database was not searched");
     for (_, secret) in &secrets {
         // The last 24 characters would be as bad as the whole.
         let tail = &secret[secret.len() - 24..];
