@@ -27,7 +27,8 @@ impl Control {
     ) -> Result<Vec<DailyUsage>, Error> {
         context.require_reader_of(account_id)?;
         let (from, to) = span(self.now(), from, to)?;
-        Ok(self.store().daily_usage(account_id, from, to).await?)
+        // The store's end is the first day that is left out.
+        Ok(self.store().daily_usage(account_id, from, to.plus(DAY)).await?)
     }
 }
 

@@ -3,6 +3,8 @@
 use rndrkit_control::{AccountPatch, Error, IdempotencyRequest, NewAccountInput, PageQuery};
 use rndrkit_domain::key::RevokedReason;
 use rndrkit_domain::key_text::Digest;
+use rndrkit_domain::usage::{UsageCounts, UsageDelta};
+use rndrkit_store::{OpenOptions, Store};
 use rndrkit_testkit::database::{TestDatabase, on_postgres, on_sqlite};
 
 use crate::setup::{admin, setup};
@@ -146,4 +148,36 @@ async fn deleted_account(database: &TestDatabase) {
 fn deleting_an_account_ends_its_keys_and_frees_its_address() {
     on_sqlite(deleted_account);
     on_postgres(deleted_account);
+}
+
+async fn days_of_use(database: &TestDatabase) {
+    let setup = setup(database).await;
+    let account = setup.account("ada@example.com", "agency").await;
+    let key = setup.control.create_key(&admin(), account, "CI", None, None).await.unwrap().value.id;
+    let day = std::time::Duration::from_secs(86_400);
+    let today = setup.control.now();
+    let store = Store::open(&OpenOptions::new(database.url())).await.unwrap();
+    for at in [today.minus(day), today] {
+        let counts = UsageCounts { allowed: 3, ..UsageCounts::default() };
+        let delta = UsageDelta { key_id: key, account_id: account, minute: at, counts };
+        store.record_usage(&[delta], &[]).await.unwrap();
+    }
+    let days = async |from: Option<&str>, to: Option<&str>| {
+        let usage = setup.control.daily_usage(&admin(), account, from, to).await.unwrap();
+        usage.iter().map(|day| day.day.date()).collect::<Vec<_>>()
+    };
+    let (yesterday, today) = (today.minus(day).date(), today.date());
+    assert_eq!(
+        days(None, None).await,
+        [yesterday.clone(), today.clone()],
+        "today belongs to the last 30 days"
+    );
+    assert_eq!(days(Some(&today), Some(&today)).await, [today], "one day is from that day to that day");
+    assert_eq!(days(None, Some(&yesterday)).await, [yesterday]);
+}
+
+#[test]
+fn use_is_answered_with_the_first_and_the_last_day_that_were_asked_for() {
+    on_sqlite(days_of_use);
+    on_postgres(days_of_use);
 }
