@@ -200,8 +200,8 @@ impl Control {
         let expires_at = opening.seed.expires_at;
         let events =
             vec![self.user_event(&joined_user(&user, account_id, at), origin, at, Action::UserCreated)];
-        self.store().accept_invite(link, user, opening.seed, self.change(at), events).await?;
-        Ok(OpenedSession { token: opening.token, account_id, expires_at, return_to: None })
+        let opened = self.store().accept_invite(link, user, opening.seed, self.change(at), events).await?;
+        Ok(OpenedSession { token: opening.token, account_id, expires_at, return_to: opened.return_to })
     }
 
     /// Sets a new password through a reset link. All other sessions of that user end.
@@ -228,8 +228,9 @@ impl Control {
         let opening = self.open_session(at, origin);
         let expires_at = opening.seed.expires_at;
         let events = vec![self.user_event(&user, origin, at, Action::UserPasswordReset)];
-        self.store().reset_password(digest, &hash, opening.seed, self.change(at), events).await?;
-        Ok(OpenedSession { token: opening.token, account_id, expires_at, return_to: None })
+        let opened =
+            self.store().reset_password(digest, &hash, opening.seed, self.change(at), events).await?;
+        Ok(OpenedSession { token: opening.token, account_id, expires_at, return_to: opened.return_to })
     }
 
     /// Opens an account's dashboard with a sign-in link.
@@ -245,8 +246,8 @@ impl Control {
         let context = Context { principal, origin: origin.clone() };
         let event =
             self.event(&context, at, Action::UserSignedIn, Some(account_id), Subject::Account(account_id));
-        self.store().sign_in_by_link(digest, opening.seed, self.change(at), event).await?;
-        Ok(OpenedSession { token: opening.token, account_id, expires_at, return_to: record.return_to })
+        let opened = self.store().sign_in_by_link(digest, opening.seed, self.change(at), event).await?;
+        Ok(OpenedSession { token: opening.token, account_id, expires_at, return_to: opened.return_to })
     }
 }
 

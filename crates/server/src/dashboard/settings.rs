@@ -75,13 +75,13 @@ pub(super) async fn draw(
 ) -> Result<Response, Failure> {
     let overview = match state.control().key_overview(&who.context, who.account.id).await {
         Ok(overview) => Some(overview),
-        Err(Error::Unavailable(cause)) => {
-            tracing::warn!(cause, "keys cannot be listed");
+        // A new secret is shown whatever else fails: there is no second chance.
+        Err(error) if extra.created.is_some() || matches!(error, Error::Unavailable(_)) => {
+            tracing::warn!(%error, "keys cannot be listed");
             None
         }
         Err(error) => return Err(error.into()),
     };
-    // A new secret is shown whatever else fails: there is no second chance.
     let status = match (&overview, &extra.created) {
         (None, None) => StatusCode::SERVICE_UNAVAILABLE,
         _ => status,

@@ -64,7 +64,7 @@ pub(super) async fn join(
     let name = Some(typed.name.trim()).filter(|name| !name.is_empty());
     let input = SignUpInput { link, email: &typed.email, name, password: &typed.password };
     let error = match state.control().sign_up(input, &visitor.origin).await {
-        Ok(session) => return Ok(open(&state, &session, None)),
+        Ok(session) => return Ok(open(&state, &session, session.return_to.as_deref())),
         Err(error) => error,
     };
     let (status, fields) = match &error {
@@ -103,7 +103,7 @@ pub(super) async fn reset(
     PageForm(typed): PageForm<Typed>,
 ) -> Result<Response, Failure> {
     match state.control().reset_password(&typed.link, &typed.password, &visitor.origin).await {
-        Ok(session) => Ok(open(&state, &session, None)),
+        Ok(session) => Ok(open(&state, &session, session.return_to.as_deref())),
         Err(Error::Invalid(fields)) => {
             let problem = problem(&fields, "password");
             draw_reset(&state, StatusCode::UNPROCESSABLE_ENTITY, typed.link, problem).await

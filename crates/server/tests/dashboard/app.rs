@@ -23,7 +23,7 @@ use rndrkit_domain::random::OsEntropy;
 use rndrkit_domain::time::ManualClock;
 use rndrkit_server::dashboard::{self, DashboardState};
 use rndrkit_store::{OpenOptions, Store};
-use rndrkit_testkit::database::TestDatabase;
+use rndrkit_testkit::database::{TestDatabase, meddle};
 use tower::ServiceExt as _;
 
 /// Confirms at once, or not at all while `broken`.
@@ -59,7 +59,7 @@ pub struct App {
     pub follower: Arc<Follower>,
     public_url: &'static str,
     router: Router,
-    _database: TestDatabase,
+    database: TestDatabase,
 }
 
 pub const PASSWORD: &str = "seven tall ships sail by";
@@ -100,7 +100,7 @@ impl App {
         control.sync_plans(plans).await.unwrap();
         let state = DashboardState::new(control.clone(), Arc::new(OsEntropy), "/api/rk/");
         let router = dashboard::router(state);
-        Self { control, clock, follower, public_url: setting.public_url, router, _database: database }
+        Self { control, clock, follower, public_url: setting.public_url, router, database }
     }
 
     /// An account on a plan.
@@ -112,6 +112,11 @@ impl App {
     pub async fn set_plan(&self, account: AccountId, plan: &str) {
         let patch = AccountPatch { plan: Some(plan), ..AccountPatch::default() };
         self.control.update_account(&Context::system(), account, patch).await.unwrap();
+    }
+
+    /// Changes the database behind the dashboard's back.
+    pub async fn meddle(&self, statement: &str) {
+        meddle(self.database.url(), statement).await;
     }
 
     /// The path and query of a new link.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use rndrkit_control::SignUpPolicy;
+use rndrkit_control::{Context, SignUpPolicy};
 
 use crate::app::{App, Browser, PASSWORD, Page, Setting};
 
@@ -90,6 +90,19 @@ async fn an_invitation_and_later_a_reset_let_a_person_in() {
     let refused = sign_in(&mut app.stranger(), EMAIL, PASSWORD).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
     sign_in(&mut app.stranger(), EMAIL, "nine green bottles on a wall").await.leads_to("/");
+}
+
+#[tokio::test]
+async fn every_link_leads_to_the_page_that_its_maker_chose() {
+    let app = App::start().await;
+    let account = app.account(EMAIL, "agency").await;
+    for (kind, form) in [("invite", "/sign-up"), ("password_reset", "/reset"), ("sign_in", "/sign-in/link")] {
+        let page = Some("/settings#api-keys");
+        let link = app.control.create_link(&Context::system(), account, kind, None, page).await.unwrap();
+        let secret = link.url.reveal().split_once("link=").unwrap().1;
+        let fields = [("link", secret), ("email", EMAIL), ("password", PASSWORD)];
+        app.stranger().post(form, &fields).await.leads_to("/settings#api-keys");
+    }
 }
 
 #[tokio::test]

@@ -35,6 +35,18 @@ async fn a_secret_is_on_the_page_that_answers_the_form_and_on_no_other() {
 }
 
 #[tokio::test]
+async fn a_new_secret_is_shown_although_the_list_of_keys_cannot_be_read() {
+    let app = App::start().await;
+    let (_, mut browser) = app.customer("agency").await;
+    let form_id = browser.form_id().await;
+    // Lists show when a key was last used; making one does not ask.
+    app.meddle("ALTER TABLE key_usage RENAME TO away").await;
+    let created = browser.post("/settings/api-keys", &[("form_id", &form_id), ("name", "CI")]).await;
+    created.says(StatusCode::OK, "Your keys cannot be shown right now.");
+    assert!(created.secret().is_some_and(|secret| secret.starts_with("rk_live_")), "{}", created.html);
+}
+
+#[tokio::test]
 async fn a_form_sent_many_times_at_once_makes_one_key() {
     let app = App::start().await;
     let (_, mut browser) = app.customer("agency").await;
