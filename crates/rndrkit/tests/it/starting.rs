@@ -215,16 +215,27 @@ fn first_account_link(server: &Server, from: usize) -> Option<String> {
     Some(link_text(&line))
 }
 
+/// The same, waited for: a server is ready a moment before it says where it is.
+async fn printed_link(server: &Server, from: usize) -> String {
+    for _ in 0..500 {
+        if let Some(link) = first_account_link(server, from) {
+            return link;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("no link was printed:\n{}", server.log());
+}
+
 #[tokio::test]
 async fn the_first_account_link_is_printed_until_somebody_joined_and_replaced_by_each_start() {
     let mut server = Server::start(&[]).await;
-    let first = first_account_link(&server, 0).unwrap();
+    let first = printed_link(&server, 0).await;
     let page = |link: &str| format!("/sign-up?link={link}");
     assert_eq!(server.page(&page(&first), "").await.status(), 200);
     server.terminate();
     let from = server.log().len();
     server.spawn().await;
-    let second = first_account_link(&server, from).unwrap();
+    let second = printed_link(&server, from).await;
     assert_eq!(server.page(&page(&first), "").await.status(), 410, "the old link still works");
     let fields = [("link", second.as_str()), ("email", "ada@example.com"), ("password", PASSWORD)];
     let joined = server.form("/sign-up", "", &fields).await;
@@ -234,6 +245,10 @@ async fn the_first_account_link_is_printed_until_somebody_joined_and_replaced_by
     server.terminate();
     let from = server.log().len();
     server.spawn().await;
+    let announced = async |server: &Server| server.log()[from..].contains("Operator API");
+    assert!(server.eventually(announced).await, "{}", server.log());
+    // What it has to say is printed at once, and the end of the process is the end of it.
+    server.terminate();
     assert_eq!(first_account_link(&server, from), None);
 }
 
