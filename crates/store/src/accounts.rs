@@ -69,6 +69,24 @@ macro_rules! account_columns {
 }
 pub(crate) use account_columns;
 
+/// A page of accounts under a condition on `$2` (address) and `$3` (external id). One statement for each filter:
+/// under `email = $2 OR $2 IS NULL` SQLite uses no index and reads every account.
+macro_rules! page_of_accounts {
+    ($condition:literal) => {
+        concat!(
+            "SELECT ",
+            account_columns!(),
+            " FROM accounts WHERE deleted_at IS NULL AND (created_at, id) < ($4, $5) AND ",
+            $condition,
+            " ORDER BY created_at DESC, id DESC LIMIT $6"
+        )
+    };
+}
+
+const ALL_ACCOUNTS: &str = page_of_accounts!("$2 IS NULL AND $3 IS NULL");
+const ACCOUNTS_BY_EMAIL: &str = page_of_accounts!("email = $2 AND ($3 IS NULL OR external_id = $3)");
+const ACCOUNTS_BY_EXTERNAL_ID: &str = page_of_accounts!("$2 IS NULL AND external_id = $3");
+
 /// An account that is not deleted.
 #[derive(FromQueryResult)]
 pub(crate) struct AccountRow {
@@ -190,27 +208,14 @@ impl Store {
         now: Timestamp,
     ) -> Result<Slice<Account>, Error> {
         let [after_time, after_id] = page.position();
-        let rows: Vec<AccountRow> = self
-            .reader()
-            .all(
-                concat!(
-                    "SELECT ",
-                    account_columns!(),
-                    " FROM accounts WHERE deleted_at IS NULL
-                        AND ($2 IS NULL OR email = $2) AND ($3 IS NULL OR external_id = $3)
-                        AND ($4 IS NULL OR (created_at, id) < ($4, $5))
-                      ORDER BY created_at DESC, id DESC LIMIT $6"
-                ),
-                [
-                    time(now),
-                    optional_text(filter.email),
-                    optional_text(filter.external_id),
-                    after_time,
-                    after_id,
-                    page.probe(),
-                ],
-            )
-            .await?;
+        let statement = match filter {
+            AccountFilter { email: Some(_), .. } => ACCOUNTS_BY_EMAIL,
+            AccountFilter { external_id: Some(_), .. } => ACCOUNTS_BY_EXTERNAL_ID,
+            AccountFilter { email: None, external_id: None } => ALL_ACCOUNTS,
+        };
+        let (email, external_id) = (optional_text(filter.email), optional_text(filter.external_id));
+        let values = [time(now), email, external_id, after_time, after_id, page.probe()];
+        let rows: Vec<AccountRow> = self.reader().all(statement, values).await?;
         let items = rows.into_iter().map(AccountRow::into_account).collect::<Result<_, _>>()?;
         Ok(Slice::cut(items, page.limit))
     }

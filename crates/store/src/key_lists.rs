@@ -28,7 +28,7 @@ impl Store {
                     "SELECT ",
                     key_columns!(),
                     " FROM api_keys AS k WHERE k.account_id = $1
-                        AND ($2 IS NULL OR (k.created_at, k.id) < ($2, $3))
+                        AND (k.created_at, k.id) < ($2, $3)
                       ORDER BY k.created_at DESC, k.id DESC LIMIT $4"
                 ),
                 [text(account_id), after_time, after_id, page.probe()],

@@ -3,7 +3,7 @@
 use rndrkit_domain::time::Timestamp;
 use sea_orm::Value;
 
-use crate::value::{optional_text, optional_time};
+use crate::value::{text, time};
 
 /// The most items of one page, whatever the caller asks for.
 const MAX_PAGE_ITEMS: u32 = 1_000;
@@ -23,10 +23,13 @@ impl PageRequest {
         probe(self.limit)
     }
 
-    /// The position as two parameters, NULL at the start.
+    /// The position as two parameters; at the start, one that is after everything: `OR $1 IS NULL` in a
+    /// statement would keep SQLite from using an index.
     pub(crate) fn position(&self) -> [Value; 2] {
-        let after = self.after.as_ref();
-        [optional_time(after.map(|(at, _)| *at)), optional_text(after.map(|(_, id)| id))]
+        match &self.after {
+            Some((at, id)) => [time(*at), text(id)],
+            None => [Value::BigInt(Some(i64::MAX)), text("")],
+        }
     }
 }
 

@@ -153,7 +153,7 @@ impl Store {
             .reader()
             .all(
                 "SELECT id, name, scope, created_at, expires_at FROM tokens
-                 WHERE deleted_at IS NULL AND ($1 IS NULL OR (created_at, id) < ($1, $2))
+                 WHERE deleted_at IS NULL AND (created_at, id) < ($1, $2)
                  ORDER BY created_at DESC, id DESC LIMIT $3",
                 [after_time, after_id, page.probe()],
             )
