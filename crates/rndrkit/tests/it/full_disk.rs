@@ -80,6 +80,13 @@ async fn try_a_full_disk(server: &Server, fill: impl AsyncFn(), make_room: impl 
     assert_eq!(server.look(&known).await.1["valid"], json!(true), "the refused delete");
     assert_eq!(server.operator("DELETE", &format!("/v1/keys/{key}"), Value::Null).await.0, 200);
     assert_eq!(server.look(&known).await.1["code"], json!("key_revoked"));
+    // What was counted while there was no room is written with the next flush.
+    let other = keys["data"][1]["id"].as_str().unwrap();
+    let is_counted = async |server: &Server| {
+        let (_, key) = server.operator("GET", &format!("/v1/keys/{other}"), Value::Null).await;
+        !key["last_used_at"].is_null()
+    };
+    assert!(server.eventually(is_counted).await, "the use of a full disk's time was lost");
 }
 
 /// Takes all the room there is, down to the last byte.

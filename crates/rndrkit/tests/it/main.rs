@@ -11,9 +11,9 @@
 )]
 #![allow(missing_docs, unreachable_pub, reason = "a test binary has no users")]
 
-mod command_line;
-mod browser;
 mod bad_input;
+mod browser;
+mod command_line;
 mod full_disk;
 mod harness;
 mod memory;

@@ -14,6 +14,8 @@ const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 /// The shortest that may be set: a start after `kill -9` waits this long and 5 s more.
 const TRUST_SECONDS: &str = "4";
 const TRUST: Duration = Duration::from_secs(4);
+/// How the feed's table writes down that an entry is about a key.
+const KIND_KEY: i64 = 1;
 
 fn settings(url: &str) -> [(&str, &str); 3] {
     [
@@ -148,4 +150,46 @@ async fn promise_6_without_its_database_everything_is_unavailable_and_comes_back
     assert_eq!(status, 200);
     assert_eq!(server.look(&known).await.1["code"], json!("key_revoked"));
     assert_eq!(server.pid(), pid);
+}
+
+/// Revokes a key as another node would, behind the back of the one that serves.
+async fn revoke_elsewhere(database: &TestDatabase, key: &str) {
+    let statements = format!(
+        "BEGIN;
+         UPDATE api_keys SET revoked_at = created_at, revoked_reason = 'operator' WHERE id = '{key}';
+         UPDATE feed_head SET number = number + 1, tag = 4711;
+         INSERT INTO feed (number, tag, kind, account_id, key_id, digests, at)
+             SELECT head.number, head.tag, {KIND_KEY}, k.account_id, k.id, s.digest, k.created_at
+             FROM feed_head AS head, api_keys AS k JOIN key_secrets AS s ON s.key_id = k.id
+             WHERE k.id = '{key}';
+         COMMIT;"
+    );
+    rndrkit_testkit::database::meddle(database.url(), &statements).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn promise_2_a_process_that_was_paused_believes_nothing_from_before_the_pause() {
+    let Some((server, database)) = server_or_notice().await else { return };
+    let server = Arc::new(server);
+    let account = server.account("ada@example.com", "agency_plus").await;
+    let (key, secret) = server.key(&account, "Production").await;
+    assert_eq!(server.look(&secret).await.1["valid"], json!(true));
+
+    server.signal("STOP");
+    revoke_elsewhere(&database, &key).await;
+    let waiting: Vec<_> = (0..8)
+        .map(|_| {
+            let (server, secret) = (server.clone(), secret.clone());
+            tokio::spawn(async move { server.look(&secret).await })
+        })
+        .collect();
+    tokio::time::sleep(TRUST + Duration::from_secs(1)).await;
+    server.signal("CONT");
+    for answer in waiting {
+        let (status, answer) = answer.await.unwrap();
+        let code = answer["code"].as_str().unwrap();
+        assert!(matches!((status, code), (503, "unavailable") | (200, "key_revoked")), "{status} {answer}");
+    }
+    let is_known = async |server: &Server| server.look(&secret).await.1["code"] == json!("key_revoked");
+    assert!(server.eventually(is_known).await, "the change never arrived");
 }
