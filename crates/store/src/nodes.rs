@@ -8,8 +8,8 @@ use crate::open::Store;
 use crate::value::{text, time};
 
 impl Store {
-    /// Registers this process in place of all others; whether there were any. Call it only while holding
-    /// the right to serve.
+    /// Registers this process in place of all others; whether there were any. Repeating it finds none. Call it
+    /// only while holding the right to serve.
     pub async fn replace_nodes(
         &self,
         incarnation: &str,
@@ -18,10 +18,12 @@ impl Store {
         at: Timestamp,
     ) -> Result<bool, Error> {
         let tx = self.begin().await?;
-        let left_behind = tx.execute("DELETE FROM nodes", []).await? > 0;
+        let left_behind =
+            tx.execute("DELETE FROM nodes WHERE incarnation <> $1", [text(incarnation)]).await? > 0;
         tx.execute(
             "INSERT INTO nodes (incarnation, name, beat, applied, version, trust_ms, started_at, seen_at)
-             VALUES ($1, '', '', 0, $2, $3, $4, $4)",
+             VALUES ($1, '', '', 0, $2, $3, $4, $4)
+             ON CONFLICT (incarnation) DO UPDATE SET seen_at = excluded.seen_at",
             [text(incarnation), text(version), trust_ms.into(), time(at)],
         )
         .await?;

@@ -71,11 +71,11 @@ impl Parts {
         verifier.set_prefixes(store.list_prefixes().await?);
 
         let (stop, stopping) = watch::channel(false);
-        let sole_node = claim(settings, &store, &*clock, &*entropy).await?;
+        let sole_node = claim(settings, &store, &clock, &*entropy).await?;
         let follower = follow(settings, &verifier, &source, sole_node.as_ref(), &stopping);
         let mut tasks = vec![follower.task];
         if let Some(sole_node) = sole_node {
-            let kept = sole_node.keep(store.clone(), follower.handle.clone(), stopped(&stopping));
+            let kept = sole_node.keep(follower.handle.clone(), stopped(&stopping));
             tasks.push(tokio::spawn(kept));
         }
         wait_until_ready(&verifier).await?;
@@ -163,14 +163,16 @@ fn follow(
 async fn claim(
     settings: &Settings,
     store: &Store,
-    clock: &dyn Clock,
+    clock: &Arc<dyn Clock>,
     entropy: &dyn Entropy,
 ) -> Result<Option<SoleNode>, StartError> {
     match &settings.storage.database {
         Database::Sqlite { .. } => Ok(None),
         Database::Postgres { url } => {
             let trust = settings.decision.trust;
-            let claimed = SoleNode::claim(url.reveal().to_owned(), store, trust, clock, entropy).await?;
+            let claimed =
+                SoleNode::claim(url.reveal().to_owned(), store.clone(), trust, clock.clone(), entropy)
+                    .await?;
             Ok(Some(claimed))
         }
     }

@@ -24,6 +24,9 @@ const LOSS_UNNOTICED: Duration = Duration::from_secs(5);
 /// The right to serve one PostgreSQL database.
 pub(super) struct SoleNode {
     url: String,
+    store: Store,
+    trust: Duration,
+    clock: Arc<dyn Clock>,
     incarnation: String,
     guard: Option<NodeGuard>,
     held: Arc<AtomicBool>,
@@ -34,25 +37,36 @@ impl SoleNode {
     /// anything any more.
     pub(super) async fn claim(
         url: String,
-        store: &Store,
+        store: Store,
         trust: Duration,
-        clock: &dyn Clock,
+        clock: Arc<dyn Clock>,
         entropy: &dyn Entropy,
     ) -> Result<Self, Error> {
-        let guard = NodeGuard::claim(&url).await?;
         let incarnation = u128::from_le_bytes(random::bytes::<16>(entropy));
         let incarnation = format!("{incarnation:032x}");
-        let trust_ms = i64::try_from(trust.as_millis()).unwrap_or(i64::MAX);
+        let held = Arc::new(AtomicBool::new(true));
+        let mut node = Self { url, store, trust, clock, incarnation, guard: None, held };
+        node.guard = Some(node.take_right().await?);
+        Ok(node)
+    }
+
+    /// Takes the lock and outlasts whoever had it: while another process's row is there, that process may go
+    /// on deciding for a while.
+    async fn take_right(&self) -> Result<NodeGuard, Error> {
+        let guard = NodeGuard::claim(&self.url).await?;
+        let trust_ms = i64::try_from(self.trust.as_millis()).unwrap_or(i64::MAX);
         let version = env!("CARGO_PKG_VERSION");
-        if store.replace_nodes(&incarnation, version, trust_ms, clock.now()).await? {
-            let wait = trust + LOSS_UNNOTICED;
+        if self.store.replace_nodes(&self.incarnation, version, trust_ms, self.clock.now()).await? {
+            let wait = self.trust + LOSS_UNNOTICED;
             tracing::warn!(
                 seconds = wait.as_secs(),
                 "the last process on this database did not stop in order; waiting until it cannot answer any more"
             );
             tokio::time::sleep(wait).await;
+            // Lost in the meantime, it would not be missed before the first check.
+            guard.ping().await?;
         }
-        Ok(Self { url, incarnation, guard: Some(guard), held: Arc::new(AtomicBool::new(true)) })
+        Ok(guard)
     }
 
     /// The feed, readable only while the right is held.
@@ -61,12 +75,7 @@ impl SoleNode {
     }
 
     /// Checks the lock until `stop` resolves, takes it again when it was lost, and gives it back at the end.
-    pub(super) async fn keep(
-        mut self,
-        store: Store,
-        follower: FollowerHandle,
-        stop: impl Future<Output = ()> + Send,
-    ) {
+    pub(super) async fn keep(mut self, follower: FollowerHandle, stop: impl Future<Output = ()> + Send) {
         tokio::pin!(stop);
         loop {
             tokio::select! {
@@ -76,7 +85,7 @@ impl SoleNode {
             }
         }
         self.held.store(false, Ordering::SeqCst);
-        if let Err(error) = store.remove_node(&self.incarnation).await {
+        if let Err(error) = self.store.remove_node(&self.incarnation).await {
             tracing::warn!(%error, "this node could not sign off; the next start will wait a few seconds");
         }
         if let Some(guard) = self.guard.take()
@@ -96,7 +105,7 @@ impl SoleNode {
                 drop(tokio::time::timeout(CHECK_EVERY, lost.release()).await);
             }
         }
-        match NodeGuard::claim(&self.url).await {
+        match self.take_right().await {
             Ok(guard) => {
                 self.guard = Some(guard);
                 self.held.store(true, Ordering::SeqCst);
