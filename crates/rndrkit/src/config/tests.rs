@@ -403,6 +403,16 @@ fn variables_that_kubernetes_and_tests_set_are_no_settings_and_empty_ones_are_no
 }
 
 #[test]
+fn the_variable_that_a_caller_keeps_a_key_in_is_no_setting_and_its_likes_still_are() {
+    let bench = Bench::new().environment(&[("RNDRKIT_API_KEY", "of a caller")]);
+    assert!(bench.settings().gateway.routes.is_empty());
+    for other in ["RNDRKIT_KEY", "RNDRKIT_API_KEY_FILE"] {
+        let report = Bench::new().environment(&[(other, "x")]).report();
+        assert!(report.contains("unknown setting"), "{report}");
+    }
+}
+
+#[test]
 fn every_setting_is_shown_with_a_value_unless_it_has_none() {
     let shown = Bench::new().resolved().shown;
     assert_eq!(shown.len(), SETTINGS.len());
