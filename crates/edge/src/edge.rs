@@ -112,6 +112,12 @@ impl Edge {
         Service { edge: self.clone(), kind: Kind::Gateway }
     }
 
+    /// What a listener for watchers serves: `fallback`, and no decision.
+    #[must_use]
+    pub fn telemetry(self: &Arc<Self>, fallback: Fallback) -> Service {
+        Service { edge: self.clone(), kind: Kind::Telemetry(fallback) }
+    }
+
     /// What the internal listener serves: verify, and `fallback` for the rest.
     #[must_use]
     pub fn internal(self: &Arc<Self>, fallback: Fallback) -> Service {
@@ -237,6 +243,7 @@ enum Kind {
     Public(Fallback),
     Gateway,
     Internal(Fallback),
+    Telemetry(Fallback),
 }
 
 /// What one listener serves.
@@ -256,7 +263,7 @@ impl Service {
         match self.kind {
             Kind::Public(_) => ListenerKind::Public,
             Kind::Gateway => ListenerKind::Gateway,
-            Kind::Internal(_) => ListenerKind::Internal,
+            Kind::Internal(_) | Kind::Telemetry(_) => ListenerKind::Internal,
         }
     }
 
@@ -300,7 +307,7 @@ impl Service {
             Kind::Internal(_) if request.method() == Method::POST && request.uri().path() == verify::PATH => {
                 verify::serve(edge, exchange, request).await
             }
-            Kind::Public(fallback) | Kind::Internal(fallback) => {
+            Kind::Public(fallback) | Kind::Internal(fallback) | Kind::Telemetry(fallback) => {
                 exchange.pass_on(fallback.clone(), request).await
             }
         }

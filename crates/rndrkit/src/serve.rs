@@ -8,7 +8,7 @@ use rndrkit_domain::time::SystemClock;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::commands::Exit;
-use crate::config::{Database, LogFormat, LogLevel, Logging, Settings};
+use crate::config::{Database, KeyRule, LogFormat, LogLevel, Logging, Settings};
 use crate::wiring::{DRAIN_NOTICE, Server};
 
 /// Serves until SIGTERM or Ctrl-C.
@@ -66,28 +66,38 @@ fn own_crates(level: &str) -> String {
 
 fn announce(settings: &Settings, server: &Server) {
     let mut out = std::io::stdout();
-    let scheme = if settings.listeners.tls.is_some() { "https" } else { "http" };
     say(&mut out, &format!("RndrKit API keys {}", env!("CARGO_PKG_VERSION")));
     say(
         &mut out,
         &format!("  Dashboard and API   {}  (listening on {})", settings.site.public_url, server.public),
     );
-    if let Some(gateway) = server.gateway {
-        say(&mut out, &format!("  Gateway             {scheme}://{gateway}"));
-    }
     let token = server.operator_token_file.as_ref();
     let token = token
         .map_or_else(|| "token from the settings".to_owned(), |path| format!("token in {}", path.display()));
     say(&mut out, &format!("  Operator API        http://{}  ({token})", server.internal));
-    if settings.gateway.routes.is_empty() {
-        say(
-            &mut out,
-            "  Behind the gateway  nothing yet: set upstream_url to the API that keys are to guard",
-        );
-    }
+    say_routes(&mut out, settings, server);
     say_warnings(settings, server.is_new_prefix);
     if let Some(link) = &server.first_account_link {
         say(&mut out, &format!("Create the first account: {}", link.url.reveal()));
+    }
+}
+
+/// What calls with a key reach: what an operator wants to see confirmed.
+fn say_routes(out: &mut impl Write, settings: &Settings, server: &Server) {
+    let routes = &settings.gateway.routes;
+    if routes.is_empty() {
+        say(
+            out,
+            "  Gateway             nothing behind it yet: set upstream_url to the API that keys are to guard",
+        );
+    }
+    let scheme = if settings.listeners.tls.is_some() { "https" } else { "http" };
+    let origin = server
+        .gateway
+        .map_or_else(|| settings.site.public_url.to_string(), |address| format!("{scheme}://{address}"));
+    for route in routes {
+        let open = if route.key == KeyRule::None { "  (no key needed)" } else { "" };
+        say(out, &format!("  Gateway             {origin}{}  →  {}{open}", route.path, route.upstream));
     }
 }
 

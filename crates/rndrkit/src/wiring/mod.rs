@@ -31,7 +31,7 @@ use tower::ServiceExt as _;
 
 pub use error::StartError;
 
-use crate::config::Settings;
+use crate::config::{DataFolder, Settings};
 use health::NodeHealth;
 use listeners::Bound;
 use parts::Parts;
@@ -67,9 +67,15 @@ impl Server {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, StartError> {
+        // Before the ports: when this very installation runs already, another port is no help. The folder
+        // itself is made only when the ports are ours, so that a failed start leaves nothing behind.
+        if DataFolder::is_in_use(&settings.storage.data_dir) {
+            DataFolder::open(&settings.storage.data_dir)?;
+        }
         let bound = Bound::bind(&settings.listeners).await?;
+        let folder = DataFolder::open(&settings.storage.data_dir)?;
         let (stop, stopping) = watch::channel(false);
-        let parts = Parts::build(settings, clock, entropy.clone()).await?;
+        let parts = Parts::build(settings, folder, clock, entropy.clone()).await?;
         let first_account_link = parts.control.first_account_link().await?;
 
         let state = parts.server_state(settings, entropy);
@@ -86,7 +92,7 @@ impl Server {
             listeners.push(spawn(listener, parts.edge.gateway(), stopping.clone()));
         }
         if let Some(listener) = bound.telemetry {
-            listeners.push(spawn(listener, parts.edge.internal(telemetry), stopping));
+            listeners.push(spawn(listener, parts.edge.telemetry(telemetry), stopping));
         }
         Ok(Self {
             public: addresses.public,

@@ -50,13 +50,13 @@ pub(super) struct Parts {
 impl Parts {
     pub(super) async fn build(
         settings: &Settings,
+        mut folder: DataFolder,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, StartError> {
         let metrics = install_metrics();
         rndrkit_verifier::describe_metrics();
         rndrkit_edge::describe_metrics();
-        let mut folder = DataFolder::open(&settings.storage.data_dir)?;
         let (operator_token, operator_token_file) = operator_token(settings, &folder, &*entropy)?;
         if let Some(path) = settings.storage.database.sqlite_path() {
             folder.lock_database(path)?;

@@ -317,3 +317,32 @@ async fn it_starts_with_no_configuration_at_all() {
         assert!(ready, "{}", said());
     }
 }
+
+#[tokio::test]
+async fn the_listener_for_watchers_shows_health_and_metrics_and_nothing_else() {
+    let watchers = crate::harness::free_address();
+    let server = Server::start(&[("RNDRKIT_TELEMETRY_LISTEN", &watchers.to_string())]).await;
+    let http = client();
+    for (path, status) in [("/livez", 200), ("/readyz", 200), ("/metrics", 200), ("/v1/accounts", 404)] {
+        let answer = http.get(format!("http://{watchers}{path}")).bearer_auth(server.operator_token()).send();
+        assert_eq!(answer.await.unwrap().status(), status, "{path}");
+    }
+    let verify = http.post(format!("http://{watchers}/v1/keys/verify")).bearer_auth(server.operator_token());
+    assert_eq!(verify.json(&json!({"secret": "x"})).send().await.unwrap().status(), 404);
+}
+
+#[tokio::test]
+async fn a_second_start_of_the_same_installation_is_told_so_and_not_sent_to_another_port() {
+    let server = Server::start(&[]).await;
+    let (public, internal) = (server.public.to_string(), server.internal.to_string());
+    let data = server.data().display().to_string();
+    let settings = [
+        ("RNDRKIT_DATA_DIR", data.as_str()),
+        ("RNDRKIT_PUBLIC_LISTEN", public.as_str()),
+        ("RNDRKIT_INTERNAL_LISTEN", internal.as_str()),
+    ];
+    let (code, said) = run(&server.data(), &["serve"], &settings);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("in use by another rndrkit process"), "{said}");
+    assert!(!said.contains("Run this instead"), "{said}");
+}
