@@ -16,6 +16,7 @@ mod browser;
 mod command_line;
 mod full_disk;
 mod harness;
+mod listeners;
 mod memory;
 mod people;
 mod postgres;
