@@ -1,5 +1,7 @@
 //! API keys on the wire.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -32,8 +34,8 @@ pub struct Key {
     pub revoked_reason: Option<String>,
 }
 
-/// The answer that shows a secret: this once.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+/// The answer that shows a secret: this once. `Debug` leaves the secret out.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CreatedKey {
     /// The key.
     #[serde(flatten)]
@@ -44,6 +46,12 @@ pub struct CreatedKey {
     /// `already_delivered` beside a null secret.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub secret_status: Option<String>,
+}
+
+impl fmt::Debug for CreatedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CreatedKey").field("key", &self.key).finish_non_exhaustive()
+    }
 }
 
 /// `POST /v1/accounts/{id}/keys`.
@@ -70,4 +78,27 @@ pub struct Receipt {
     pub nodes_expired: u32,
     /// How long the confirmation took.
     pub took_ms: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_answer_that_shows_a_secret_prints_it() {
+        let key = r#"{"id":"key_1","account_id":"acc_1","name":"CI","mask":"rk_live_0Ab3","status":"active",
+            "created_at":"t","last_used_at":null,"expires_at":null,"revoked_at":null,"revoked_reason":null,
+            "secret":"hunter2"}"#;
+        let token = r#"{"id":"tok_1","name":"CI","scope":"read","created_at":"t","expires_at":null,
+            "secret":"hunter2"}"#;
+        let link = r#"{"url":"http://localhost/sign-in?link=hunter2","kind":"sign_in","expires_at":"t"}"#;
+        let printed = [
+            format!("{:?}", serde_json::from_str::<CreatedKey>(key).unwrap()),
+            format!("{:?}", serde_json::from_str::<crate::token::CreatedToken>(token).unwrap()),
+            format!("{:?}", serde_json::from_str::<crate::link::Link>(link).unwrap()),
+        ];
+        for printed in printed {
+            assert!(!printed.contains("hunter2"), "{printed}");
+        }
+    }
 }

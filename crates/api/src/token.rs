@@ -1,5 +1,7 @@
 //! Operator API tokens on the wire.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -19,8 +21,8 @@ pub struct Token {
     pub expires_at: Option<String>,
 }
 
-/// The answer that shows a token's secret: this once.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+/// The answer that shows a token's secret: this once. `Debug` leaves the secret out.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CreatedToken {
     /// The token.
     #[serde(flatten)]
@@ -31,6 +33,12 @@ pub struct CreatedToken {
     /// `already_delivered` beside a null secret.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub secret_status: Option<String>,
+}
+
+impl fmt::Debug for CreatedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CreatedToken").field("token", &self.token).finish_non_exhaustive()
+    }
 }
 
 /// `POST /v1/tokens`.
