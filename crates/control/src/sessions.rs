@@ -78,7 +78,7 @@ impl Control {
         }
         if unused_for >= TOUCH_EVERY {
             // A session that cannot be touched (a full disk) is still a session.
-            if let Err(error) = self.store().touch_session(digest, now, None).await {
+            if let Err(error) = self.store().touch_session(digest, now).await {
                 tracing::warn!(%error, "a session's last use was not stored");
             }
         }

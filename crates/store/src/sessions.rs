@@ -16,14 +16,14 @@ use crate::change::Change;
 use crate::error::Error;
 use crate::open::Store;
 use crate::sql::{NumberRow, Transaction};
-use crate::value::{count, digest, optional_text, optional_time, read, read_id, read_time, text, time};
+use crate::value::{count, digest, optional_text, read, read_id, read_time, text, time};
 
 /// What is known of a session before it is known whose it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionSeed {
     /// Digest of the cookie's value.
     pub digest: Digest,
-    /// When it ends unless it is used.
+    /// When it ends, however much it is used.
     pub expires_at: Timestamp,
     /// The client's address.
     pub ip: Option<IpAddr>,
@@ -53,7 +53,7 @@ pub struct SessionRecord {
     pub created_at: Timestamp,
     /// When it was last used, roughly.
     pub last_seen_at: Timestamp,
-    /// When it ends unless it is used.
+    /// When it ends, however much it is used.
     pub expires_at: Timestamp,
 }
 
@@ -157,18 +157,12 @@ impl Store {
         row.map(SessionWithAccount::into_record).transpose()
     }
 
-    /// Notes that a session was used, and moves its end if one is given. Never backwards.
-    pub async fn touch_session(
-        &self,
-        session: Digest,
-        at: Timestamp,
-        expires_at: Option<Timestamp>,
-    ) -> Result<(), Error> {
+    /// Notes that a session was used. Never backwards.
+    pub async fn touch_session(&self, session: Digest, at: Timestamp) -> Result<(), Error> {
         self.writer()
             .execute(
-                "UPDATE sessions SET last_seen_at = $2, expires_at = COALESCE($3, expires_at)
-                 WHERE digest = $1 AND last_seen_at < $2",
-                [digest(&session), time(at), optional_time(expires_at)],
+                "UPDATE sessions SET last_seen_at = $2 WHERE digest = $1 AND last_seen_at < $2",
+                [digest(&session), time(at)],
             )
             .await?;
         Ok(())
