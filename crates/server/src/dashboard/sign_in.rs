@@ -80,7 +80,10 @@ pub(super) async fn by_password(
 ) -> Result<Response, Failure> {
     let back = return_to::checked(&typed.return_to);
     match state.control().sign_in(&typed.email, &typed.password, &visitor.origin).await {
-        Ok(session) => Ok(open(&state, &session, back.as_deref())),
+        Ok(session) => {
+            end_previous(&state, visitor).await;
+            Ok(open(&state, &session, back.as_deref()))
+        }
         Err(error @ (Error::SignInRefused | Error::TooManyAttempts { .. })) => {
             let status = match error {
                 Error::TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
@@ -101,6 +104,7 @@ pub(super) async fn by_link(
     PageForm(typed): PageForm<LinkForm>,
 ) -> Result<Response, Failure> {
     let session = state.control().sign_in_by_link(&typed.link, &visitor.origin).await?;
+    end_previous(&state, visitor).await;
     Ok(open(&state, &session, session.return_to.as_deref()))
 }
 
@@ -113,6 +117,16 @@ pub(super) async fn out(State(state): State<DashboardState>, visitor: Visitor) -
     let mut response = see_other("/sign-in");
     cookie::clear(response.headers_mut(), state.is_https());
     Ok(response)
+}
+
+/// Ends the session that the browser brought along: its cookie is about to be replaced, and nobody could sign
+/// out of it any more.
+pub(super) async fn end_previous(state: &DashboardState, visitor: Visitor) {
+    let Some(session) = visitor.session else { return };
+    let context = Context { principal: session.principal, origin: visitor.origin };
+    if let Err(error) = state.control().sign_out(&context).await {
+        tracing::warn!(%error, "the session before this one was not ended");
+    }
 }
 
 /// Begins a session and sends its owner on.

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::answer;
 use super::failure::{self, Failure};
 use super::form::{PageForm, PageQuery};
-use super::sign_in::{open, wait};
+use super::sign_in::{end_previous, open, wait};
 use super::state::DashboardState;
 use super::view::Field;
 use super::view::gate::{ExplainPage, ResetPage, SignUpKind, SignUpPage};
@@ -64,7 +64,10 @@ pub(super) async fn join(
     let name = Some(typed.name.trim()).filter(|name| !name.is_empty());
     let input = SignUpInput { link, email: &typed.email, name, password: &typed.password };
     let error = match state.control().sign_up(input, &visitor.origin).await {
-        Ok(session) => return Ok(open(&state, &session, session.return_to.as_deref())),
+        Ok(session) => {
+            end_previous(&state, visitor).await;
+            return Ok(open(&state, &session, session.return_to.as_deref()));
+        }
         Err(error) => error,
     };
     let (status, fields) = match &error {
@@ -103,7 +106,10 @@ pub(super) async fn reset(
     PageForm(typed): PageForm<Typed>,
 ) -> Result<Response, Failure> {
     match state.control().reset_password(&typed.link, &typed.password, &visitor.origin).await {
-        Ok(session) => Ok(open(&state, &session, session.return_to.as_deref())),
+        Ok(session) => {
+            end_previous(&state, visitor).await;
+            Ok(open(&state, &session, session.return_to.as_deref()))
+        }
         Err(Error::Invalid(fields)) => {
             let problem = problem(&fields, "password");
             draw_reset(&state, StatusCode::UNPROCESSABLE_ENTITY, typed.link, problem).await

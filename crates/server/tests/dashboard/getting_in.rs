@@ -98,7 +98,7 @@ async fn every_link_leads_to_the_page_that_its_maker_chose() {
     let account = app.account(EMAIL, "agency").await;
     for (kind, form) in [("invite", "/sign-up"), ("password_reset", "/reset"), ("sign_in", "/sign-in/link")] {
         let page = Some("/settings#api-keys");
-        let link = app.control.create_link(&Context::system(), account, kind, None, page).await.unwrap();
+        let link = app.control.create_link(&Context::system(), account, LinkInput { kind, return_to: page, ..LinkInput::default() }).await.unwrap();
         let secret = link.url.reveal().split_once("link=").unwrap().1;
         let fields = [("link", secret), ("email", EMAIL), ("password", PASSWORD)];
         app.stranger().post(form, &fields).await.leads_to("/settings#api-keys");
@@ -138,6 +138,25 @@ async fn signing_out_ends_the_session_itself_and_not_only_the_cookie() {
     assert_eq!(browser.cookie, None);
     copy.get("/settings").await.leads_to("/sign-in?return_to=/settings");
     app.stranger().post("/sign-out", &[]).await.leads_to("/sign-in");
+}
+
+#[tokio::test]
+async fn signing_in_again_ends_the_session_that_the_browser_had() {
+    let app = App::start().await;
+    let mut browser = first_account(&app).await;
+    for by_link in [false, true] {
+        let mut before = browser.clone();
+        if by_link {
+            let link = app.link(app.account("bob@northwind.example", "agency").await, "sign_in").await;
+            let secret = link.split_once("link=").unwrap().1;
+            browser.post("/sign-in/link", &[("link", secret)]).await.leads_to("/");
+        } else {
+            sign_in(&mut browser, EMAIL, PASSWORD).await.leads_to("/");
+        }
+        assert_ne!(before.cookie, browser.cookie);
+        before.get("/").await.leads_to("/sign-in");
+        assert_eq!(browser.get("/").await.status, StatusCode::OK);
+    }
 }
 
 #[tokio::test]
