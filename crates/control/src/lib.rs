@@ -36,7 +36,7 @@ pub use cursor::{Cursor, PageQuery, Slice};
 pub use error::{Error, InvalidField};
 pub use idempotency::IdempotencyRequest;
 pub use keys::{KeyOverview, Receipt};
-pub use links::{LinkView, NewLink};
+pub use links::{LinkInput, LinkView, NewLink};
 pub use principal::{Context, Principal};
 pub use sessions::{OpenedSession, SessionView};
 pub use settings::{Billing, ControlSettings, SignUpPolicy};

@@ -24,6 +24,19 @@ const LIFETIME_SECONDS: std::ops::RangeInclusive<u64> = 60..=2_592_000;
 /// The longest `return_to`.
 const MAX_RETURN_TO_BYTES: usize = 256;
 
+/// A link to make.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LinkInput<'a> {
+    /// `invite`, `password_reset` or `sign_in`.
+    pub kind: &'a str,
+    /// Whose password is reset; of the account's own address, or else of who joined first, when absent.
+    pub email: Option<&'a str>,
+    /// How long it works; by kind when absent.
+    pub expires_in_seconds: Option<u64>,
+    /// Path of the dashboard to open afterwards.
+    pub return_to: Option<&'a str>,
+}
+
 /// A link just made.
 #[derive(Debug)]
 pub struct NewLink {
@@ -52,15 +65,13 @@ impl Control {
         &self,
         context: &Context,
         account_id: AccountId,
-        kind: &str,
-        expires_in_seconds: Option<u64>,
-        return_to: Option<&str>,
+        input: LinkInput<'_>,
     ) -> Result<NewLink, Error> {
         context.require_operator(Scope::Admin)?;
-        let (kind, lifetime) = check_link(kind, expires_in_seconds, return_to)?;
+        let (kind, lifetime) = check_link(&input)?;
         let account = self.store().find_account(account_id, self.now()).await?.ok_or(Error::NotFound)?;
         let user_id = match kind {
-            LinkKind::PasswordReset => Some(self.user_to_reset(&account).await?),
+            LinkKind::PasswordReset => Some(self.user_to_reset(&account, input.email).await?),
             _ => None,
         };
         let at = self.now();
@@ -71,7 +82,7 @@ impl Control {
             kind,
             account_id,
             user_id,
-            return_to: return_to.map(str::to_owned),
+            return_to: input.return_to.map(str::to_owned),
             expires_at,
         };
         let mut event =
@@ -81,10 +92,17 @@ impl Control {
         Ok(NewLink { url: self.link_url(kind, &secret), kind, expires_at })
     }
 
-    /// Whose password a reset link of this account sets: the user with the account's own address, or else
-    /// the one who joined first.
-    async fn user_to_reset(&self, account: &Account) -> Result<UserId, Error> {
+    /// Whose password a reset link of this account sets: the user with the given address; when none is given,
+    /// the one with the account's own address, or else the one who joined first.
+    async fn user_to_reset(&self, account: &Account, email: Option<&str>) -> Result<UserId, Error> {
         let users = self.store().list_users(account.id).await?;
+        if let Some(email) = email {
+            let email = Email::parse(email).ok();
+            let named = users.iter().find(|user| Some(&user.email) == email.as_ref());
+            return named
+                .map(|user| user.id)
+                .ok_or_else(|| Error::invalid("email", "Nobody with this address has joined this account."));
+        }
         let own = users.iter().find(|user| user.email == account.email);
         let first = users.iter().min_by_key(|user| (user.created_at, user.id));
         own.or(first).map(|user: &User| user.id).ok_or_else(|| {
@@ -137,14 +155,14 @@ impl Control {
     }
 }
 
-fn check_link(
-    kind: &str,
-    expires_in_seconds: Option<u64>,
-    return_to: Option<&str>,
-) -> Result<(LinkKind, Duration), Error> {
+fn check_link(input: &LinkInput<'_>) -> Result<(LinkKind, Duration), Error> {
+    let LinkInput { kind, email, expires_in_seconds, return_to } = *input;
     let mut checks = crate::accounts::Checks::default();
     let kind = LinkKind::parse(kind).filter(|kind| *kind != LinkKind::FirstAccount);
     let kind = checks.read("kind", kind.ok_or("Use `invite`, `password_reset` or `sign_in`."));
+    if email.is_some() && kind.is_some_and(|kind| kind != LinkKind::PasswordReset) {
+        checks.add("email", "Leave it out: only a `password_reset` link is for one person of an account.");
+    }
     if expires_in_seconds.is_some_and(|seconds| !LIFETIME_SECONDS.contains(&seconds)) {
         checks.add("expires_in_seconds", "Use 60 to 2592000 seconds (one minute to 30 days).");
     }
@@ -181,8 +199,11 @@ mod tests {
 
     #[test]
     fn the_first_account_link_cannot_be_asked_for() {
-        assert!(check_link("first_account", None, None).is_err());
-        assert!(check_link("invite", Some(59), None).is_err());
-        assert_eq!(check_link("sign_in", None, None).unwrap().1, Duration::from_secs(600));
+        let check = |kind, expires_in_seconds| {
+            check_link(&LinkInput { kind, expires_in_seconds, ..LinkInput::default() })
+        };
+        assert!(check("first_account", None).is_err());
+        assert!(check("invite", Some(59)).is_err());
+        assert_eq!(check("sign_in", None).unwrap().1, Duration::from_secs(600));
     }
 }

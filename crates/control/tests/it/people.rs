@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use rndrkit_control::{Billing, Context, Error, Principal, SignUpInput, SignUpPolicy};
+use rndrkit_control::{Billing, Context, Error, LinkInput, Principal, SignUpInput, SignUpPolicy};
 use rndrkit_testkit::database::{TestDatabase, on_postgres, on_sqlite};
 
-use crate::setup::{PASSWORD, admin, origin, secret_of, setup, setup_with};
+use crate::setup::{PASSWORD, admin, link_of_kind, origin, secret_of, setup, setup_with};
 
 fn ada(link: Option<&str>) -> SignUpInput<'_> {
     SignUpInput { link, email: "ada@example.com", name: None, password: PASSWORD }
@@ -111,7 +111,7 @@ fn a_reset_sets_the_password_and_ends_every_other_session() {
         let before = setup.control.sign_up(ada(None), &origin()).await.unwrap();
         let link = setup
             .control
-            .create_link(&admin(), before.account_id, "password_reset", None, None)
+            .create_link(&admin(), before.account_id, link_of_kind("password_reset"))
             .await
             .unwrap();
         let secret = secret_of(link.url.reveal());
@@ -128,13 +128,45 @@ fn a_reset_sets_the_password_and_ends_every_other_session() {
 }
 
 #[test]
+fn a_reset_is_for_the_person_with_the_address_and_for_nobody_outside_the_account() {
+    on_sqlite(async |database| {
+        let setup = setup_with(database, SignUpPolicy::Open, Billing::Off).await;
+        let account = setup.control.sign_up(ada(None), &origin()).await.unwrap().account_id;
+        let join = async |account, email: &'static str| {
+            let invite = setup.control.create_link(&admin(), account, link_of_kind("invite")).await.unwrap();
+            let link = Some(secret_of(invite.url.reveal()));
+            let input = SignUpInput { link, email, name: None, password: PASSWORD };
+            setup.control.sign_up(input, &origin()).await.unwrap()
+        };
+        join(account, "bob@example.com").await;
+        join(setup.account("eve@example.com", "agency").await, "eve@example.com").await;
+        let make = async |kind, email| {
+            let input = LinkInput { email: Some(email), ..link_of_kind(kind) };
+            setup.control.create_link(&admin(), account, input).await
+        };
+        let link = make("password_reset", " BOB@example.com ").await.unwrap();
+        let new_password = "green ladder piano nine";
+        setup.control.reset_password(secret_of(link.url.reveal()), new_password, &origin()).await.unwrap();
+        assert!(setup.control.sign_in("bob@example.com", new_password, &origin()).await.is_ok());
+        assert!(setup.control.sign_in("ada@example.com", PASSWORD, &origin()).await.is_ok());
+
+        for (kind, email) in
+            [("password_reset", "eve@example.com"), ("password_reset", "?"), ("sign_in", "bob@example.com")]
+        {
+            let Err(Error::Invalid(fields)) = make(kind, email).await else { panic!("{kind} {email}") };
+            assert_eq!(fields.iter().map(|field| field.field).collect::<Vec<_>>(), ["email"]);
+        }
+    });
+}
+
+#[test]
 fn an_invite_makes_a_user_of_an_existing_account() {
     on_sqlite(async |database| {
         let setup = setup(database).await;
         let account = setup.account("ada@example.com", "agency").await;
-        let reset = setup.control.create_link(&admin(), account, "password_reset", None, None).await;
+        let reset = setup.control.create_link(&admin(), account, link_of_kind("password_reset")).await;
         assert!(matches!(reset, Err(Error::Invalid(_))), "nobody has a password to reset yet");
-        let link = setup.control.create_link(&admin(), account, "invite", None, None).await.unwrap();
+        let link = setup.control.create_link(&admin(), account, link_of_kind("invite")).await.unwrap();
         let opened = setup.control.sign_up(ada(Some(secret_of(link.url.reveal()))), &origin()).await.unwrap();
         assert_eq!(opened.account_id, account);
         let session = setup.control.session(opened.token.reveal()).await.unwrap().unwrap();
@@ -148,7 +180,7 @@ fn strangers_need_an_invite_unless_sign_up_is_open_and_closed_means_closed() {
         let setup = setup_with(database, SignUpPolicy::Closed, Billing::Off).await;
         assert!(matches!(setup.control.sign_up(ada(None), &origin()).await, Err(Error::SignUpClosed)));
         let account = setup.account("ada@example.com", "agency").await;
-        let link = setup.control.create_link(&admin(), account, "invite", None, None).await.unwrap();
+        let link = setup.control.create_link(&admin(), account, link_of_kind("invite")).await.unwrap();
         let invited = setup.control.sign_up(ada(Some(secret_of(link.url.reveal()))), &origin()).await;
         assert!(matches!(invited, Err(Error::SignUpClosed)));
     });

@@ -1,6 +1,6 @@
 //! Accounts are walls: what each kind of asker may do.
 
-use rndrkit_control::{AccountPatch, Billing, Context, Error, PageQuery, Principal, SignUpPolicy};
+use rndrkit_control::{AccountPatch, Billing, Context, Error, LinkInput, PageQuery, Principal, SignUpPolicy};
 use rndrkit_domain::audit::Origin;
 use rndrkit_domain::token::Scope;
 use rndrkit_testkit::database::on_sqlite;
@@ -40,7 +40,7 @@ fn a_user_sees_and_changes_nothing_of_another_account() {
             let patch = AccountPatch { plan: Some("starter"), ..AccountPatch::default() };
             assert!(matches!(control.update_account(asker, ada, patch).await, Err(Error::NotFound)));
             assert!(matches!(
-                control.create_link(asker, bob, "sign_in", None, None).await,
+                control.create_link(asker, bob, LinkInput { kind: "sign_in", ..LinkInput::default() }).await,
                 Err(Error::NotFound)
             ));
             assert!(matches!(

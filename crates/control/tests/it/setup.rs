@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rndrkit_control::{
-    Billing, BoxFuture, Confirm, ConfirmError, Confirmation, Context, Control, ControlSettings,
+    Billing, BoxFuture, Confirm, ConfirmError, Confirmation, Context, Control, ControlSettings, LinkInput,
     NewAccountInput, Principal, SignUpPolicy,
 };
 use rndrkit_domain::audit::Origin;
@@ -88,7 +88,7 @@ impl Setup {
 
     /// Signs in through a link; who that makes.
     pub async fn user_of(&self, account: AccountId) -> Context {
-        let link = self.control.create_link(&admin(), account, "sign_in", None, None).await.unwrap();
+        let link = self.control.create_link(&admin(), account, link_of_kind("sign_in")).await.unwrap();
         let opened = self.control.sign_in_by_link(secret_of(link.url.reveal()), &origin()).await.unwrap();
         let session = self.control.session(opened.token.reveal()).await.unwrap().unwrap();
         Context { principal: session.principal, origin: origin() }
@@ -96,6 +96,11 @@ impl Setup {
 }
 
 /// The secret part of a link's address.
+/// A link to make, with nothing else said about it.
+pub fn link_of_kind(kind: &str) -> LinkInput<'_> {
+    LinkInput { kind, ..LinkInput::default() }
+}
+
 pub fn secret_of(url: &str) -> &str {
     url.split_once("?link=").unwrap().1
 }

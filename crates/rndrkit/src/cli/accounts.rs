@@ -110,6 +110,9 @@ pub struct LinkArgs {
     /// What it does
     #[arg(long, value_enum, default_value_t = LinkKind::Invite)]
     pub kind: LinkKind,
+    /// With password_reset, whose password: for accounts that several people share [default: the account's address]
+    #[arg(long)]
+    pub email: Option<String>,
     /// How long it works [default: by kind]
     #[arg(long, value_name = "SECONDS")]
     pub expires_in_seconds: Option<u64>,

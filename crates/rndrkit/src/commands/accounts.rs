@@ -53,6 +53,7 @@ fn to_create(args: CreateAccountArgs) -> CreateAccount {
 fn to_link(args: LinkArgs) -> (String, CreateLink) {
     let link = CreateLink {
         kind: args.kind.as_str().to_owned(),
+        email: args.email,
         expires_in_seconds: args.expires_in_seconds,
         return_to: args.return_to,
     };

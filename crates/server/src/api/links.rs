@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use rndrkit_api::link::{CreateLink, Link};
+use rndrkit_control::LinkInput;
 use rndrkit_domain::id::AccountId;
 
 use crate::http::body::JsonBody;
@@ -27,8 +28,13 @@ pub(crate) async fn create(
     PathId(id): PathId<AccountId>,
     body: JsonBody<CreateLink>,
 ) -> Result<Response, Refusal> {
-    let CreateLink { kind, expires_in_seconds, return_to } = &body.value;
-    let link =
-        state.control.create_link(&context, id, kind, *expires_in_seconds, return_to.as_deref()).await?;
+    let CreateLink { kind, email, expires_in_seconds, return_to } = &body.value;
+    let input = LinkInput {
+        kind,
+        email: email.as_deref(),
+        expires_in_seconds: *expires_in_seconds,
+        return_to: return_to.as_deref(),
+    };
+    let link = state.control.create_link(&context, id, input).await?;
     Ok((StatusCode::CREATED, Json(wire::link(&link))).into_response())
 }

@@ -12,7 +12,7 @@ use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use rndrkit_control::{
     AccountPatch, Billing, BoxFuture, Confirm, ConfirmError, Confirmation, Context, Control, ControlSettings,
-    NewAccountInput, SignUpPolicy,
+    LinkInput, NewAccountInput, SignUpPolicy,
 };
 use rndrkit_domain::client::ClientInfo;
 use rndrkit_domain::feed::FeedNumber;
@@ -121,7 +121,7 @@ impl App {
 
     /// The path and query of a new link.
     pub async fn link(&self, account: AccountId, kind: &str) -> String {
-        let link = self.control.create_link(&Context::system(), account, kind, None, None).await.unwrap();
+        let link = self.control.create_link(&Context::system(), account, LinkInput { kind, ..LinkInput::default() }).await.unwrap();
         link.url.reveal().strip_prefix(self.public_url).unwrap().to_owned()
     }
 

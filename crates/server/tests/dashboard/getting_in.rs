@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use rndrkit_control::{Context, SignUpPolicy};
+use rndrkit_control::{Context, LinkInput, SignUpPolicy};
 
 use crate::app::{App, Browser, PASSWORD, Page, Setting};
 

@@ -31,3 +31,14 @@ async fn links_of_other_kinds_lengths_and_targets_are_pointed_at() {
     let pointers: Vec<_> = problem["errors"].as_array().unwrap().iter().map(|e| &e["pointer"]).collect();
     assert_eq!(pointers, ["/kind", "/expires_in_seconds", "/return_to"]);
 }
+
+#[tokio::test]
+async fn an_address_that_nobody_of_the_account_has_is_pointed_at() {
+    let app = App::start().await;
+    let account = app.account("a@example.com").await;
+    let path = format!("/v1/accounts/{account}/links");
+    let body = json!({ "kind": "password_reset", "email": "b@example.com" });
+    let problem = app.operator("POST", &path).json(&body).send().await.problem("validation_failed");
+    let text = "Nobody with this address has joined this account.";
+    assert_eq!(problem["errors"], json!([{ "pointer": "/email", "detail": text }]));
+}
