@@ -2,6 +2,7 @@
 
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
+use rndrkit_api::error::ErrorCode;
 use rndrkit_domain::decision::{Decision, Denial};
 
 use crate::body::EdgeBody;
@@ -34,8 +35,15 @@ pub(crate) async fn serve(
         return exchange.deny(edge, *denial, judged.detail, budget.as_ref());
     }
     let budget = problem::budget_of(&decision).copied();
-    request.extensions_mut().insert(decision);
-    let mut response = exchange.pass_on(fallback, request).await;
+    let own_path = edge.options.own_path.as_str();
+    // Whoever answers takes paths as they are spelled: `/api/%72k/` would be a page of the dashboard there.
+    let mut response = if request.uri().path().starts_with(own_path) {
+        request.extensions_mut().insert(decision);
+        exchange.pass_on(fallback, request).await
+    } else {
+        let detail = format!("There is no such path. Spell it {own_path}…, without percent signs.");
+        exchange.refuse(edge, ErrorCode::NotFound, detail)
+    };
     if let Some(budget) = budget {
         problem::set_rate_limit(response.headers_mut(), &budget);
     }

@@ -8,6 +8,7 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, delete, get};
 use axum::{Extension, Json, Router};
+use rndrkit_api::error::ErrorCode;
 use rndrkit_api::key::Receipt;
 use rndrkit_api::public::{AccountAnswer, UsageAnswer};
 use rndrkit_control::{Context, Principal};
@@ -85,12 +86,22 @@ pub(crate) fn router(state: ServerState) -> Router {
         .route(&format!("{own_path}/account"), admitted(get(account)))
         .route(&format!("{own_path}/usage"), admitted(get(usage)))
         .route(&format!("{own_path}/keys/self"), delete(revoke_self).route_layer(from_fn(require_holder)))
-        .route(&format!("{own_path}/"), any(answer::not_found))
-        .route(&format!("{own_path}/{{*rest}}"), any(answer::not_found))
+        .route(&format!("{own_path}/"), any(not_found))
+        .route(&format!("{own_path}/{{*rest}}"), any(not_found))
         .method_not_allowed_fallback(answer::method_not_allowed)
         .layer(from_fn(answer::no_store))
         .layer(from_fn_with_state(state.clone(), answer::finish))
         .with_state(state)
+}
+
+/// No such path: the caller is a customer, who cannot see the description on the internal listener.
+async fn not_found(State(state): State<ServerState>) -> Refusal {
+    let own_path = state.settings.own_path.trim_end_matches('/');
+    let detail = format!(
+        "There is no such path. The calls here are GET {own_path}/account, GET {own_path}/usage and \
+         DELETE {own_path}/keys/self."
+    );
+    Refusal::new(ErrorCode::NotFound, detail)
 }
 
 /// Lets a request pass whose key was admitted.

@@ -57,6 +57,19 @@ async fn whoever_holds_a_secret_may_end_it_suspended_downgraded_or_throttled() {
 }
 
 #[tokio::test]
+async fn the_tree_in_another_spelling_is_judged_and_then_a_problem_and_no_page() {
+    let world = World::with(|_| {}).await;
+    let key = world.key();
+    for line in ["GET /api/%72k/account", "DELETE /api/r%6B/keys/self"] {
+        let answer = ask(world.public, line, &[&key.line()]).await;
+        assert_eq!((answer.status(), answer.code().as_str()), (404, "not_found"), "{line}");
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+        assert_eq!(ask(world.public, line, &[]).await.code(), "missing_key", "{line}");
+    }
+    assert!(world.passed().is_empty());
+}
+
+#[tokio::test]
 async fn ending_a_key_takes_nothing_from_the_budget() {
     let world = World::with(|_| {}).await;
     let key = world.key();

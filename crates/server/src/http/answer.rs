@@ -49,7 +49,7 @@ pub(crate) async fn no_store(request: Request, next: Next) -> Response {
     response
 }
 
-/// No such path.
+/// No such path of the operator API.
 pub(crate) async fn not_found() -> Refusal {
     Refusal::new(ErrorCode::NotFound, "There is no such path. See /openapi.json on the internal listener.")
 }

@@ -132,7 +132,10 @@ async fn the_rest_of_the_own_tree_is_problems_and_no_list_or_create_is_there() {
         for method in ["GET", "POST"] {
             let answer = app.public(method, path).extension(allowed(&account, &key)).send().await;
             assert_eq!(answer.status, StatusCode::NOT_FOUND, "{method} {path}");
-            answer.problem("not_found");
+            let problem = answer.problem("not_found");
+            let detail = problem["detail"].as_str().unwrap();
+            assert!(detail.contains("DELETE /api/rk/keys/self"), "{detail}");
+            assert!(!detail.contains("internal"), "{detail}");
         }
     }
     let answer = app.public("POST", "/api/rk/keys/self").extension(allowed(&account, &key)).send().await;
