@@ -133,7 +133,11 @@ fn is_preflight(request: &Request<Incoming>) -> bool {
 
 fn no_upstream(edge: &Edge, exchange: &Exchange, path: &str) -> Response<EdgeBody> {
     let path: String = path.chars().take(SHOWN_PATH_CHARS).collect();
-    let detail = format!("The key is good. Nothing is configured behind {path}; set upstream_url.");
+    let detail = if edge.options.routes.is_empty() {
+        format!("The key is good. Nothing is configured behind {path}; set upstream_url.")
+    } else {
+        format!("The key is good. No route covers {path}; add one to routes.")
+    };
     exchange.refuse(edge, ErrorCode::NoUpstream, detail)
 }
 

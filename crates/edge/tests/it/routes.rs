@@ -40,6 +40,18 @@ async fn a_route_without_a_key_adds_no_identity_and_takes_no_header() {
 }
 
 #[tokio::test]
+async fn a_good_key_where_no_route_leads_learns_that_routes_lack_one() {
+    let upstream = Upstream::simple().await;
+    let routes = vec![Route::new("/api/v1/", upstream.uri())];
+    let world = World::with(|options| options.routes = routes).await;
+    let key = world.key();
+    let answer = ask(world.public, "GET /api/v2/x", &[&key.line()]).await;
+    assert_eq!((answer.status(), answer.code().as_str()), (404, "no_upstream"));
+    let detail = "The key is good. No route covers /api/v2/x; add one to routes.";
+    assert_eq!(answer.json()["detail"], detail);
+}
+
+#[tokio::test]
 async fn a_path_with_two_readings_is_refused_with_or_without_a_key() {
     let (api, hooks, world) = two_upstreams().await;
     let key = world.key();
