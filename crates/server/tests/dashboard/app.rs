@@ -121,7 +121,11 @@ impl App {
 
     /// The path and query of a new link.
     pub async fn link(&self, account: AccountId, kind: &str) -> String {
-        let link = self.control.create_link(&Context::system(), account, LinkInput { kind, ..LinkInput::default() }).await.unwrap();
+        let link = self
+            .control
+            .create_link(&Context::system(), account, LinkInput { kind, ..LinkInput::default() })
+            .await
+            .unwrap();
         link.url.reveal().strip_prefix(self.public_url).unwrap().to_owned()
     }
 

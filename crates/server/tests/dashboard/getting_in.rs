@@ -98,7 +98,15 @@ async fn every_link_leads_to_the_page_that_its_maker_chose() {
     let account = app.account(EMAIL, "agency").await;
     for (kind, form) in [("invite", "/sign-up"), ("password_reset", "/reset"), ("sign_in", "/sign-in/link")] {
         let page = Some("/settings#api-keys");
-        let link = app.control.create_link(&Context::system(), account, LinkInput { kind, return_to: page, ..LinkInput::default() }).await.unwrap();
+        let link = app
+            .control
+            .create_link(
+                &Context::system(),
+                account,
+                LinkInput { kind, return_to: page, ..LinkInput::default() },
+            )
+            .await
+            .unwrap();
         let secret = link.url.reveal().split_once("link=").unwrap().1;
         let fields = [("link", secret), ("email", EMAIL), ("password", PASSWORD)];
         app.stranger().post(form, &fields).await.leads_to("/settings#api-keys");
