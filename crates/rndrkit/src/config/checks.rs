@@ -1,13 +1,34 @@
-//! Checks of settings against each other. Each speaks only when the settings it compares are right by themselves.
+//! Checks of settings against each other. Each speaks as soon as the very settings that it compares are right by
+//! themselves, whatever else is wrong, so that one run reports every mistake.
 
 use std::net::SocketAddr;
 
-use super::reader::Reader;
-use super::settings::{Access, Billing, Database, Decision, Listeners, Product, SignUp, Site, Storage};
+use rndrkit_domain::plan::PlanId;
 
-pub(super) fn check_database(reader: &mut Reader<'_>, storage: Option<&Storage>, access: Option<&Access>) {
-    let on_postgres = storage.is_some_and(|storage| matches!(storage.database, Database::Postgres { .. }));
-    if on_postgres && access.is_some_and(|access| access.operator_token.is_none()) {
+use super::public_url::PublicUrl;
+use super::reader::{Reader, number_in};
+use super::resolve::{BEAT_SECONDS, BILLING_WORDS, SIGN_UP_WORDS, TRUST_SECONDS};
+use super::settings::{Billing, SignUp};
+use super::written::{Value, Written};
+use super::{parse, resolve};
+
+/// Settings that name a listener's address.
+const LISTENERS: [&str; 5] =
+    ["public_listen", "internal_listen", "gateway_listen", "authz_listen", "telemetry_listen"];
+
+/// Everything that two or more settings can get wrong together.
+pub(super) fn check_all(reader: &mut Reader<'_>) {
+    check_database(reader);
+    check_certificate(reader);
+    check_listeners(reader);
+    check_site(reader);
+    check_default_plan(reader);
+    check_trust(reader);
+}
+
+fn check_database(reader: &mut Reader<'_>) {
+    let on_postgres = reader.peek("database_url", |text| resolve::is_postgres(text).then_some(())).is_some();
+    if on_postgres && reader.written("operator_token").is_none() {
         reader.reject(
             "operator_token",
             "with PostgreSQL you must give it, 32 characters or more, the same on every node; a good one: \
@@ -16,21 +37,20 @@ pub(super) fn check_database(reader: &mut Reader<'_>, storage: Option<&Storage>,
     }
 }
 
-pub(super) fn check_listeners(reader: &mut Reader<'_>, listeners: Option<&Listeners>) {
+fn check_certificate(reader: &mut Reader<'_>) {
     let pair = ["tls_certificate", "tls_key"].map(|name| reader.written(name).is_some());
     match pair {
         [true, false] => reader.reject("tls_certificate", "needs tls_key beside it"),
         [false, true] => reader.reject("tls_key", "needs tls_certificate beside it"),
+        [true, true] if reader.peek("public_url", PublicUrl::parse).is_some_and(|url| !url.is_https()) => {
+            reader.reject("public_url", "must be https when tls_certificate is set");
+        }
         _ => {}
     }
-    let Some(listeners) = listeners else { return };
-    let all: [(&'static str, Option<SocketAddr>); 5] = [
-        ("public_listen", Some(listeners.public)),
-        ("internal_listen", Some(listeners.internal)),
-        ("gateway_listen", listeners.gateway),
-        ("authz_listen", listeners.authz),
-        ("telemetry_listen", listeners.telemetry),
-    ];
+}
+
+fn check_listeners(reader: &mut Reader<'_>) {
+    let all = LISTENERS.map(|name| (name, reader.peek(name, parse::address)));
     for (index, (name, address)) in all.iter().enumerate() {
         let Some(address) = address else { continue };
         let taken =
@@ -47,20 +67,21 @@ fn clash(left: SocketAddr, right: SocketAddr) -> bool {
     left.port() != 0 && left.port() == right.port() && same_host
 }
 
-pub(super) fn check_site(reader: &mut Reader<'_>, site: Option<&Site>, listeners: Option<&Listeners>) {
-    let Some(site) = site else { return };
-    let url = &site.public_url;
-    if !url.is_https() && !url.is_loopback() && !site.insecure_http {
+fn check_site(reader: &mut Reader<'_>) {
+    let Some(url) = reader.peek("public_url", PublicUrl::parse) else { return };
+    if url.is_loopback() {
+        return;
+    }
+    if !url.is_https() && reader.peek("insecure_http", parse::boolean) == Some(false) {
         reader.reject(
             "public_url",
             "must be https beyond loopback names; put a proxy with HTTPS in front, or set tls_certificate and \
              tls_key, or, knowing that passwords and keys then travel readable, insecure_http = true",
         );
     }
-    if listeners.is_some_and(|listeners| listeners.tls.is_some()) && !url.is_https() {
-        reader.reject("public_url", "must be https when tls_certificate is set");
-    }
-    if site.sign_up == SignUp::Open && site.billing == Billing::Off && !url.is_loopback() {
+    let is_open = reader.peek("sign_up", parse::word(SIGN_UP_WORDS)) == Some(SignUp::Open);
+    // Without `billing` the operator changes plans: this is no loopback name.
+    if is_open && reader.peek("billing", parse::word(BILLING_WORDS)) == Some(Billing::Off) {
         reader.reject(
             "sign_up",
             "open together with billing = \"off\" would give every stranger every plan; set one of them otherwise",
@@ -68,17 +89,30 @@ pub(super) fn check_site(reader: &mut Reader<'_>, site: Option<&Site>, listeners
     }
 }
 
-pub(super) fn check_product(reader: &mut Reader<'_>, product: Option<&Product>) {
-    let Some(product) = product else { return };
-    if !product.plans.iter().any(|plan| plan.id == product.default_plan) {
-        let ids: Vec<&str> = product.plans.iter().map(|plan| plan.id.as_str()).collect();
+fn check_default_plan(reader: &mut Reader<'_>) {
+    let Some(wanted) = reader.peek("default_plan", |text| PlanId::parse(text).ok()) else { return };
+    let Some(ids) = reader.written("plans").and_then(plan_ids) else { return };
+    if !ids.contains(&wanted) {
+        let ids: Vec<&str> = ids.iter().map(PlanId::as_str).collect();
         reader.reject("default_plan", format!("must be the id of a plan: {}", ids.join(", ")));
     }
 }
 
-pub(super) fn check_decision(reader: &mut Reader<'_>, decision: Option<&Decision>) {
+/// The ids of all plans; none unless there are some and each is right.
+fn plan_ids(plans: &Written) -> Option<Vec<PlanId>> {
+    let Value::List(plans) = &plans.value else { return None };
+    let id = |plan: &Written| match &plan.value {
+        Value::Table(fields) => fields.get("id")?.scalar().and_then(|text| PlanId::parse(text).ok()),
+        _ => None,
+    };
+    plans.iter().map(id).collect::<Option<Vec<_>>>().filter(|ids| !ids.is_empty())
+}
+
+fn check_trust(reader: &mut Reader<'_>) {
+    let trust = reader.peek("trust_seconds", |text| number_in(text, &TRUST_SECONDS));
+    let beat = reader.peek("beat_seconds", |text| number_in(text, &BEAT_SECONDS));
     // Two beats may be lost before trust ends.
-    if decision.is_some_and(|decision| decision.beat * 3 >= decision.trust) {
+    if trust.zip(beat).is_some_and(|(trust, beat)| beat * 3 >= trust) {
         reader.reject("trust_seconds", "must be more than three times beat_seconds");
     }
 }

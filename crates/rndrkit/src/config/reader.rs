@@ -60,6 +60,11 @@ impl<'a> Reader<'a> {
         value.map(Some)
     }
 
+    /// A scalar setting as a check against others reads it: nothing is noted here.
+    pub(super) fn peek<T>(&self, name: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
+        self.written(name).and_then(Written::scalar).and_then(parse)
+    }
+
     /// A whole number within a range.
     pub(super) fn number(&mut self, name: &'static str, range: &RangeInclusive<u64>) -> Option<u64> {
         self.required(name, &whole_number(range), |text| number_in(text, range))

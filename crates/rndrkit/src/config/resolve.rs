@@ -44,8 +44,8 @@ const CACHE_KEYS: RangeInclusive<u64> = 1..=20_000_000;
 /// Each one may hold a connection to the database.
 const LOOKUP_CONCURRENCY: RangeInclusive<u64> = 1..=1_024;
 /// A delete waits this long for a dead node.
-const TRUST_SECONDS: RangeInclusive<u64> = 1..=60;
-const BEAT_SECONDS: RangeInclusive<u64> = 1..=19;
+pub(super) const TRUST_SECONDS: RangeInclusive<u64> = 1..=60;
+pub(super) const BEAT_SECONDS: RangeInclusive<u64> = 1..=19;
 /// Ten years.
 const RETENTION_DAYS: RangeInclusive<u64> = 1..=3_650;
 /// NIST's floor, and a length that people still manage to type.
@@ -64,11 +64,7 @@ pub(super) fn resolve(collected: &Collected, mistakes: Mistakes) -> Result<Resol
     let decision = decision(&mut reader);
     let retention = retention(&mut reader);
     let logging = logging(&mut reader);
-    checks::check_database(&mut reader, storage.as_ref(), access.as_ref());
-    checks::check_listeners(&mut reader, listeners.as_ref());
-    checks::check_site(&mut reader, site.as_ref(), listeners.as_ref());
-    checks::check_product(&mut reader, product.as_ref());
-    checks::check_decision(&mut reader, decision.as_ref());
+    checks::check_all(&mut reader);
     let settings = (|| {
         Some(Settings {
             storage: storage?,
@@ -98,6 +94,12 @@ fn hidden(text: &str) -> Hidden {
     Arc::new(Secret::from_text(text.to_owned()))
 }
 
+/// Whether a text is the address of a PostgreSQL database.
+pub(super) fn is_postgres(text: &str) -> bool {
+    let server = text.strip_prefix("postgres://").or_else(|| text.strip_prefix("postgresql://"));
+    server.is_some_and(|server| !server.is_empty()) && !text.contains(char::is_whitespace)
+}
+
 fn storage(reader: &mut Reader<'_>) -> Option<Storage> {
     let data_dir = reader.required("data_dir", "must be the path of a folder", path);
     let folder = data_dir.as_ref().map(|folder| folder.display().to_string()).unwrap_or_default();
@@ -109,9 +111,7 @@ fn storage(reader: &mut Reader<'_>) -> Option<Storage> {
             let plain = !file.is_empty() && !file.ends_with('/') && !file.contains(['?', '%', '#']);
             return plain.then(|| Database::Sqlite { path: PathBuf::from(file) });
         }
-        let server = text.strip_prefix("postgres://").or_else(|| text.strip_prefix("postgresql://"))?;
-        let clean = !server.is_empty() && !text.contains(char::is_whitespace);
-        clean.then(|| Database::Postgres { url: hidden(text) })
+        is_postgres(text).then(|| Database::Postgres { url: hidden(text) })
     });
     Some(Storage { data_dir: data_dir?, database: database? })
 }

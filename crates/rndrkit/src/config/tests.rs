@@ -188,6 +188,41 @@ fn all_mistakes_of_all_sources_are_reported_at_once() {
 }
 
 #[test]
+fn settings_are_checked_against_each_other_also_when_others_are_wrong() {
+    let bench = Bench::new().environment(&[
+        ("RNDRKIT_PUBLIC_LISTEN", "foo"),
+        ("RNDRKIT_BILLNG", "off"),
+        ("RNDRKIT_PASSWORD_MIN_LENGTH", "abc"),
+        ("RNDRKIT_PUBLIC_URL", "http://api.example.com"),
+    ]);
+    assert_snapshot!(bench.report(), @r#"
+    4 settings are wrong:
+      environment RNDRKIT_BILLNG: billng: unknown setting; did you mean billing?
+      environment RNDRKIT_PUBLIC_LISTEN: public_listen = "foo": must be an address and port, such as 127.0.0.1:8080 or [::1]:8080
+      environment RNDRKIT_PASSWORD_MIN_LENGTH: password_min_length = "abc": must be a whole number from 8 to 64
+      environment RNDRKIT_PUBLIC_URL: public_url = "http://api.example.com": must be https beyond loopback names; put a proxy with HTTPS in front, or set tls_certificate and tls_key, or, knowing that passwords and keys then travel readable, insecure_http = true
+    "#);
+    let bench = Bench::new().file(
+        "database_url = 'postgres://rk@db/rk'\nauthz_callers = ['proxy']\ninternal_listen = '127.0.0.1:9000'\n\
+         gateway_listen = '127.0.0.1:9000'\nshutdown_seconds = 0\ntls_certificate = 'c.pem'\ntls_key = 'k.pem'\n\
+         brand_name = ''\ndefault_plan = 'gold'\nkey_prefix = '?'\ntrust_seconds = 3\ncache_keys = 0",
+    );
+    assert_snapshot!(bench.report(), @r#"
+    10 settings are wrong:
+      default: public_url = "http://localhost:8080": must be https when tls_certificate is set
+      rndrkit.toml:2: authz_callers = ["proxy"]: must be addresses or networks, such as 10.0.0.0/8 or ::1
+      rndrkit.toml:4: gateway_listen = "127.0.0.1:9000": is taken by internal_listen; each listener needs an address of its own
+      rndrkit.toml:5: shutdown_seconds = 0: must be a whole number from 1 to 600
+      rndrkit.toml:9: default_plan = "gold": must be the id of a plan: starter, pro, agency, agency_plus
+      rndrkit.toml:10: key_prefix = "?": must be 2 to 10 characters a-z and 0-9 that begin with a letter, perhaps _ and 1 to 8 more, and a final _, such as rk_live_
+      rndrkit.toml:11: trust_seconds = 3: must be more than three times beat_seconds
+      rndrkit.toml:12: cache_keys = 0: must be a whole number from 1 to 20,000,000
+      brand_name: must be 1 to 64 characters
+      operator_token: with PostgreSQL you must give it, 32 characters or more, the same on every node; a good one: openssl rand -hex 32
+    "#);
+}
+
+#[test]
 fn a_broken_line_is_reported_without_repeating_it() {
     let bench = Bench::new().file("authz_secret = \"hunter2hunter2hunter2\nlog_level = 'info'\n");
     let report = bench.report();
