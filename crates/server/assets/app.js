@@ -68,9 +68,11 @@ function select(element) {
 }
 
 // Without a secure context there is no clipboard: the button then selects the text.
-function copyButton(button, say) {
+function copyButton(button) {
   const source = document.getElementById(button.dataset.copies);
   const label = button.innerHTML;
+  const status = document.querySelector("[data-says]");
+  const say = (text) => { status.textContent = text; };
   let reset;
   button.hidden = false;
   button.addEventListener("click", async () => {
@@ -88,13 +90,36 @@ function copyButton(button, say) {
   });
 }
 
+// A password can be read while it is typed. It is sent as a password, so that browsers keep it as one.
+function showButton(button) {
+  const field = document.getElementById(button.dataset.shows);
+  const label = button.querySelector("span");
+  const show = (plain) => {
+    field.type = plain ? "text" : "password";
+    label.textContent = plain ? "Hide" : "Show";
+  };
+  button.hidden = false;
+  button.addEventListener("click", () => show(field.type === "password"));
+  field.form.addEventListener("submit", () => show(false));
+}
+
+// What the server would refuse is said in the form: a day is needed, and not a past one, when "On a date" is
+// chosen. A field that is not displayed must need nothing, or the form could not be sent.
+function needDate(choice) {
+  const date = choice.form.elements.expiry_date;
+  const follow = () => {
+    date.required = choice.value === "date";
+    date.min = date.required ? new Date().toISOString().slice(0, 10) : "";
+  };
+  choice.addEventListener("change", follow);
+  follow();
+}
+
 // The panel with a new secret: Done needs the check mark, leaving asks once, and what is left is emptied.
 function reveal(panel) {
   const stored = panel.querySelector("[data-stored]");
   const finish = panel.querySelector("[data-finish]");
   const done = finish.querySelector("button");
-  const status = panel.querySelector("[data-says]");
-  const say = (text) => { status.textContent = text; };
   const follow = () => { done.disabled = !stored.checked; };
   const ask = (event) => { if (!stored.checked) event.preventDefault(); };
 
@@ -103,7 +128,6 @@ function reveal(panel) {
   stored.checked = false;
   stored.addEventListener("change", follow);
   follow();
-  for (const button of panel.querySelectorAll("[data-copies]")) copyButton(button, say);
   const secret = panel.querySelector("textarea");
   secret.addEventListener("focus", () => secret.select());
   panel.querySelector("[tabindex]").focus();
@@ -127,4 +151,7 @@ addEventListener("pageshow", (event) => {
 document.querySelectorAll("form[data-once]").forEach(sendOnce);
 document.querySelectorAll("form[data-opens]").forEach(openInPlace);
 document.querySelectorAll("dialog").forEach(closeFrom);
+document.querySelectorAll("[data-copies]").forEach(copyButton);
+document.querySelectorAll("[data-shows]").forEach(showButton);
+document.querySelectorAll("select[name=expiry]").forEach(needDate);
 document.querySelectorAll("[data-reveal]").forEach(reveal);

@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use rndrkit_domain::id::RequestId;
 use tracing::Instrument as _;
 
-use super::failure::Failure;
+use super::failure::{Asked, Failure};
 use super::state::DashboardState;
 use super::view::errors::ErrorPage;
 
@@ -69,12 +69,13 @@ pub(super) async fn finish(
     let id = request.extensions().get::<RequestId>().copied();
     let id = id.unwrap_or_else(|| RequestId::generate(state.control().now(), state.entropy()));
     request.extensions_mut().insert(id);
+    let asked = Asked::by(&request);
     let span = tracing::info_span!("page", request_id = %id, method = %request.method());
 
     let answer = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span).await;
     // The panic's own message has gone to the panic hook, and so to the log.
     let response = answer.unwrap_or_else(|_panic| Failure::internal("a handler panicked").into_response());
-    let mut response = draw_failure(response, id, &state);
+    let mut response = draw_failure(response, id, &asked, &state);
     write_headers(response.headers_mut(), id, state.is_https());
     response
 }
@@ -91,14 +92,14 @@ fn write_headers(headers: &mut HeaderMap, id: RequestId, is_https: bool) {
     }
 }
 
-fn draw_failure(mut response: Response, id: RequestId, state: &DashboardState) -> Response {
+fn draw_failure(mut response: Response, id: RequestId, asked: &Asked, state: &DashboardState) -> Response {
     let Some(failure) = response.extensions_mut().remove::<Failure>() else { return response };
+    let failure = failure.seen_from(asked);
     let view = ErrorPage {
         gate: state.gate(),
-        status: failure.status.as_u16(),
         title: failure.title,
         paragraphs: failure.paragraphs,
-        action: failure.action,
+        actions: failure.actions,
         request_id: failure.status.is_server_error().then(|| id.to_string()),
     };
     let body = view.render().unwrap_or_else(|_| failure.status.to_string());

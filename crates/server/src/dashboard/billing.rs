@@ -13,12 +13,14 @@ use super::answer::{self, see_other};
 use super::failure::Failure;
 use super::form::{PageForm, PageQuery};
 use super::return_to;
-use super::settings::{frame, plan_names};
+use super::settings::{self, frame, plan_names};
 use super::state::DashboardState;
 use super::view::billing::{BillingPage, PlanCard, Rank};
 use super::view::frame::{Notice, Place, Tone};
 use super::view::words;
 use super::visitor::SignedIn;
+
+const NOT_CHANGED: &str = "Your plan was not changed.";
 
 /// How one got here.
 #[derive(Deserialize, Default)]
@@ -34,6 +36,17 @@ pub(super) struct Arrival {
 pub(super) struct Wish {
     plan: String,
     return_to: String,
+    /// `yes` when "My 4 keys stop working" was ticked.
+    keys_stop: String,
+}
+
+/// What an answer shows beside the plans as they are.
+#[derive(Default)]
+struct Extra {
+    return_to: Option<String>,
+    notice: Option<Notice>,
+    /// The plan whose box was not ticked.
+    unconfirmed: Option<String>,
 }
 
 pub(super) async fn show(
@@ -41,8 +54,10 @@ pub(super) async fn show(
     who: SignedIn,
     PageQuery(arrival): PageQuery<Arrival>,
 ) -> Result<Response, Failure> {
-    let notice = (arrival.changed == "plan").then_some((Tone::Good, "Your plan was changed.", String::new()));
-    draw(&state, &who, StatusCode::OK, return_to::checked(&arrival.return_to), notice).await
+    let known = state.control().key_overview(&who.context, who.account.id).await?;
+    let notice = (arrival.changed == "plan").then(|| changed_notice(&known));
+    let extra = Extra { return_to: return_to::checked(&arrival.return_to), notice, unconfirmed: None };
+    draw(&state, &who, StatusCode::OK, &known, extra).await
 }
 
 pub(super) async fn change(
@@ -51,6 +66,17 @@ pub(super) async fn change(
     PageForm(wish): PageForm<Wish>,
 ) -> Result<Response, Failure> {
     let back = return_to::checked(&wish.return_to);
+    let known = state.control().key_overview(&who.context, who.account.id).await?;
+    if wish.keys_stop != "yes"
+        && let Some(plan) =
+            state.control().list_plans().await?.iter().find(|plan| plan.id.as_str() == wish.plan)
+        && let Some(confirm) = confirm(plan, &known)
+    {
+        let text = format!("Tick “{confirm}” to change to {}.", plan.name);
+        let notice = Notice { tone: Tone::Danger, title: NOT_CHANGED.to_owned(), text };
+        let extra = Extra { return_to: back, notice: Some(notice), unconfirmed: Some(wish.plan) };
+        return draw(&state, &who, StatusCode::UNPROCESSABLE_ENTITY, &known, extra).await;
+    }
     let patch = AccountPatch { plan: Some(&wish.plan), ..AccountPatch::default() };
     let Err(error) = state.control().update_account(&who.context, who.account.id, patch).await else {
         let page = back.as_deref().unwrap_or("/billing");
@@ -68,37 +94,38 @@ pub(super) async fn change(
     let title = if status == StatusCode::SERVICE_UNAVAILABLE {
         "We could not confirm the change."
     } else {
-        "Your plan was not changed."
+        NOT_CHANGED
     };
-    draw(&state, &who, status, back, Some((Tone::Danger, title, error.public_text()))).await
+    let notice = Notice { tone: Tone::Danger, title: title.to_owned(), text: error.public_text() };
+    let extra = Extra { return_to: back, notice: Some(notice), unconfirmed: None };
+    draw(&state, &who, status, &known, extra).await
 }
 
 async fn draw(
     state: &DashboardState,
     who: &SignedIn,
     status: StatusCode,
-    return_to: Option<String>,
-    notice: Option<(Tone, &str, String)>,
+    known: &KeyOverview,
+    extra: Extra,
 ) -> Result<Response, Failure> {
     let control = state.control();
-    let known = control.key_overview(&who.context, who.account.id).await?;
     let plans = control.list_plans().await?;
     let names = plan_names(&plans);
     let mut frame = frame(state, Place::Billing, &who.account, &known.plan.name);
-    let notice = notice.map(|(tone, title, text)| Notice { tone, title: title.to_owned(), text });
-    frame.notices.extend(notice);
+    frame.notices.extend(extra.notice);
     let view = BillingPage {
         frame,
-        plans: cards(&plans, &known),
+        plans: cards(&plans, known, extra.unconfirmed.as_deref()),
         changes_here: control.settings().billing == Billing::Off,
-        return_to,
+        return_to: extra.return_to,
+        account_email: who.account.email.to_string(),
         plans_with_access: names.with_access,
         plans_without_access: names.without_access,
     };
     Ok(answer::page(status, &view))
 }
 
-fn cards(plans: &[Plan], known: &KeyOverview) -> Vec<PlanCard> {
+fn cards(plans: &[Plan], known: &KeyOverview, unconfirmed: Option<&str>) -> Vec<PlanCard> {
     let position = |plan: &Plan| plans.iter().position(|other| other.id == plan.id);
     let recommended = plans.iter().find(|plan| plan.api_access && !known.plan.api_access);
     let card = |plan: &Plan| PlanCard {
@@ -114,15 +141,36 @@ fn cards(plans: &[Plan], known: &KeyOverview) -> Vec<PlanCard> {
         rate: format!("{} a minute", words::count(plan.rate_limit.per_minute.get().into(), "request")),
         burst: format!("{} at once", words::count(plan.rate_limit.burst.get().into(), "request")),
         warning: warning(plan, known),
+        confirm: confirm(plan, known),
+        unconfirmed: unconfirmed == Some(plan.id.as_str()),
         recommended: recommended.is_some_and(|other| other.id == plan.id),
     };
     plans.iter().map(card).collect()
 }
 
+/// Says that the plan was changed, and what that means for keys that it does not let through.
+fn changed_notice(known: &KeyOverview) -> Notice {
+    let text = if known.plan.api_access { String::new() } else { settings::resting(known.active.len()) };
+    Notice { tone: Tone::Good, title: "Your plan was changed.".to_owned(), text }
+}
+
+/// Whether changing to `plan` stops keys that work now.
+fn stops_keys(plan: &Plan, known: &KeyOverview) -> bool {
+    known.plan.api_access && !plan.api_access && !known.active.is_empty()
+}
+
+/// What has to be ticked before changing to `plan`, if anything.
+fn confirm(plan: &Plan, known: &KeyOverview) -> Option<String> {
+    stops_keys(plan, known).then(|| match known.active.len() {
+        1 => "My key stops working".to_owned(),
+        keys => format!("My {keys} keys stop working"),
+    })
+}
+
 /// What changing to `plan` would break.
 fn warning(plan: &Plan, known: &KeyOverview) -> Option<String> {
     let keys = known.active.len() as u64;
-    if known.plan.api_access && !plan.api_access && keys > 0 {
+    if stops_keys(plan, known) {
         let (subject, verb) =
             if keys == 1 { ("key".to_owned(), "answers") } else { (format!("{keys} keys"), "answer") };
         let pronoun = if keys == 1 { "it" } else { "they" };

@@ -133,9 +133,21 @@ fn done_notice(known: &KeyOverview, done: &Done) -> Option<Notice> {
         let text = "Requests with it get 401 Unauthorized from now on.";
         return Some(good(format!("{} was deleted.", key.name), text));
     }
-    let text =
-        if known.plan.api_access { "It includes API access." } else { "It does not include API access." };
-    (done.changed == "plan").then(|| good(format!("You are on the {} plan now.", known.plan.name), text))
+    let text = if known.plan.api_access {
+        "It includes API access.".to_owned()
+    } else {
+        format!("It does not include API access. {}", resting(known.active.len())).trim_end().to_owned()
+    };
+    (done.changed == "plan").then(|| good(format!("You are on the {} plan now.", known.plan.name), &text))
+}
+
+/// What has become of this many keys on a plan without API access; empty when there are none.
+pub(super) fn resting(keys: usize) -> String {
+    match keys {
+        0 => String::new(),
+        1 => "Your key answers 403 now, until you are back on a plan with API access.".to_owned(),
+        _ => format!("Your {keys} keys answer 403 now, until you are back on a plan with API access."),
+    }
 }
 
 async fn section(state: &DashboardState, who: &SignedIn, overview: Option<KeyOverview>) -> KeysSection {
@@ -232,7 +244,7 @@ pub(super) fn key_row(key: &ApiKey, now: Timestamp) -> KeyRow {
 
 fn past_row(key: &ApiKey, now: Timestamp, brand: &str) -> PastKeyRow {
     let (ended, reason) = match key.revoked {
-        Some((at, RevokedReason::User)) => (at, "Deleted on this page".to_owned()),
+        Some((at, RevokedReason::User)) => (at, "Deleted in the dashboard".to_owned()),
         Some((at, RevokedReason::Operator)) => (at, format!("Deleted by whoever runs {brand}")),
         Some((at, RevokedReason::Holder)) => (at, "Ended by someone who had the key".to_owned()),
         Some((at, RevokedReason::AccountDeleted)) => (at, "The account was deleted".to_owned()),

@@ -100,7 +100,7 @@ fn past_keys() -> Vec<PastKeyRow> {
         reason: reason.to_owned(),
     };
     vec![
-        past("Old pipeline", "mN4d", 210, 2, "Deleted on this page"),
+        past("Old pipeline", "mN4d", 210, 2, "Deleted in the dashboard"),
         past("Contractor", "Rr8e", 90, 9, "Deleted by whoever runs RndrKit"),
         past("Leaked in a gist", "c0De", 300, 31, "Ended by someone who had the key"),
         past("Trade fair", "Ev3n", 60, 40, "Reached its expiry date"),
@@ -180,6 +180,7 @@ fn key_states() -> Vec<(&'static str, String)> {
     vec![
         ("keys-locked", settings("Starter", starter, vec![])),
         ("keys-empty", settings("Agency", section(vec![], vec![]), vec![])),
+        ("keys-none-left", settings("Agency", section(vec![], past_keys()), vec![])),
         ("keys-list", settings("Agency", section(three_keys(), past_keys()), vec![])),
         ("keys-created", settings("Agency", created, vec![])),
         ("keys-repeated", settings("Agency", repeated, vec![])),
@@ -229,6 +230,8 @@ fn plans(current: usize, losing: Option<&str>) -> Vec<PlanCard> {
         active_keys: if access { "Up to 5" } else { "None" }.to_owned(),
         rate: if access { rate } else { "None" }.to_owned(),
         burst: if access { burst } else { "None" }.to_owned(),
+        confirm: (!access && losing.is_some()).then(|| "My 3 keys stop working".to_owned()),
+        unconfirmed: id == "pro" && losing.is_some(),
         warning: if access { None } else { losing.map(ToOwned::to_owned) },
         recommended: position == 2 && current < 2,
     };
@@ -245,6 +248,7 @@ fn billing(plan_name: &str, plans: Vec<PlanCard>, changes_here: bool) -> String 
         frame: frame(Place::Billing, plan_name),
         plans,
         changes_here,
+        account_email: "ada@northwind.example".to_owned(),
         return_to: Some("/settings#api-keys".to_owned()),
         plans_with_access: "Agency and Agency+ plans".to_owned(),
         plans_without_access: "Starter or Pro".to_owned(),
@@ -360,13 +364,15 @@ fn gates() -> Vec<(&'static str, String)> {
     ]
 }
 
-fn error(status: u16, title: &str, text: &str, action: Option<(&str, &str)>) -> String {
+fn error(title: &str, text: &str, actions: &[(&str, &str)]) -> String {
     draw(&ErrorPage {
         gate: gate(),
-        status,
         title: title.to_owned(),
         paragraphs: vec![text.to_owned()],
-        action: action.map(|(label, address)| (label.to_owned(), address.to_owned())),
+        actions: actions
+            .iter()
+            .map(|(label, address)| ((*label).to_owned(), (*address).to_owned()))
+            .collect(),
         request_id: Some("req_01jd3n8q4w6x9y2z5b7c0d1e2f".to_owned()),
     })
 }
@@ -376,28 +382,25 @@ fn errors() -> Vec<(&'static str, String)> {
         (
             "error-404",
             error(
-                404,
                 "There is no such page",
                 "The address may be mistyped, or the page has moved.",
-                Some(("Go to the overview", "/")),
+                &[("Go to the overview", "/")],
             ),
         ),
         (
             "error-421",
             error(
-                421,
                 "This server does not answer to that name",
                 "Open https://keys.northwind.example instead.",
-                Some(("Open it", "https://keys.northwind.example")),
+                &[("Open it", "https://keys.northwind.example")],
             ),
         ),
         (
             "error-503",
             error(
-                503,
                 "RndrKit cannot answer right now",
                 "Nothing was lost. Try again in a moment.",
-                Some(("Try again", "/")),
+                &[("Try again", "/settings"), ("Go to the overview", "/")],
             ),
         ),
     ]

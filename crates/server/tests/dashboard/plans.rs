@@ -36,7 +36,9 @@ async fn a_downgrade_says_before_and_after_what_happens_to_the_keys() {
         browser.create_key(name).await;
     }
     browser.get("/billing").await.says(StatusCode::OK, "Your 2 keys will stop working");
-    browser.post("/billing", &[("plan", "pro")]).await.leads_to("/billing?changed=plan");
+    let agreed = [("plan", "pro"), ("keys_stop", "yes")];
+    browser.post("/billing", &agreed).await.leads_to("/billing?changed=plan");
+    browser.get("/billing?changed=plan").await.says(StatusCode::OK, "Your 2 keys answer 403 now");
     let page = browser.get("/settings").await;
     page.says(StatusCode::OK, "Your 2 keys answer 403 for now.");
     assert_eq!(page.key_ids().len(), 2);
@@ -46,11 +48,31 @@ async fn a_downgrade_says_before_and_after_what_happens_to_the_keys() {
 }
 
 #[tokio::test]
+async fn a_downgrade_that_stops_keys_needs_its_box_ticked() {
+    let app = App::start().await;
+    let (_, mut browser) = app.customer("agency").await;
+    let before = browser.get("/billing").await;
+    assert!(!before.html.contains("name=\"keys_stop\""), "nothing would stop");
+    browser.create_key("Production").await;
+    browser.get("/billing").await.says(StatusCode::OK, "required aria-describedby=\"warning-pro\"");
+    for ticked in [&[("plan", "pro")][..], &[("plan", "pro"), ("keys_stop", "")]] {
+        let refused = browser.post("/billing", ticked).await;
+        refused.says(StatusCode::UNPROCESSABLE_ENTITY, "Tick “My key stops working” to change to Pro.");
+        refused.says(StatusCode::UNPROCESSABLE_ENTITY, "id=\"unconfirmed-pro\"");
+        assert!(!refused.html.contains("id=\"unconfirmed-starter\""));
+    }
+    browser.get("/settings").await.says(StatusCode::OK, "1 of 5");
+    // No key stops on a plan with API access, so nothing is asked.
+    let changed = browser.post("/billing", &[("plan", "agency_plus")]).await;
+    changed.leads_to("/billing?changed=plan");
+}
+
+#[tokio::test]
 async fn where_the_operator_bills_the_page_changes_nothing() {
     let app = App::with(Setting { billing: Billing::Operator, ..Setting::default() }).await;
     let (_, mut browser) = app.customer("starter").await;
     let page = browser.get("/billing").await;
-    page.says(StatusCode::OK, "To upgrade, ask whoever runs RndrKit");
+    page.says(StatusCode::OK, "Ask your contact at RndrKit, or whoever invited you, to change your plan.");
     assert!(!page.html.contains("Upgrade to "));
     let refused = browser.post("/billing", &[("plan", "agency")]).await;
     refused.says(StatusCode::FORBIDDEN, "Your plan was not changed.");

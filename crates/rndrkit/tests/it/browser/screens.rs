@@ -106,6 +106,11 @@ async fn fill_the_page(ada: &Person, server: &Server, account: &str) {
     server.key(account, "מפתח הייצור").await;
     settings(ada).await;
     picture(ada, "five-of-five").await;
+    ada.open("/").await;
+    picture(ada, "quick-start").await;
+    ada.open("/billing").await;
+    picture(ada, "billing-downgrade").await;
+    settings(ada).await;
 }
 
 /// From five keys to a smaller plan and a suspension.

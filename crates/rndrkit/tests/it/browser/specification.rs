@@ -21,6 +21,7 @@ async fn the_specification_can_be_walked_from_the_first_link_to_the_last() {
     upgrade_to_agency(&ada).await;
     let secret = create_an_api_key(&ada, &server).await;
     see_it_no_more(&ada, &secret).await;
+    copy_the_quick_start(&ada).await;
     create_up_to_five(&ada).await;
     view_the_keys(&ada, &secret).await;
     delete_one(&ada, &server, &secret).await;
@@ -56,6 +57,10 @@ async fn find_no_access_on_starter(ada: &Person) {
     )
     .await;
     assert!(!ada.can_press("Create API Key").await);
+    ada.open("/").await;
+    ada.press("Upgrading").await;
+    ada.arrive("/billing#upgrading").await;
+    ada.press_in_sidebar("Settings").await;
 }
 
 async fn upgrade_to_agency(ada: &Person) {
@@ -111,6 +116,17 @@ async fn copy_it(ada: &Person, secret: &str) {
         "const done = arguments[0]; navigator.clipboard.readText().then(done, error => done(String(error)))";
     let copied = ada.browser.client().execute_async(read, vec![]).await.unwrap();
     assert_eq!(copied, json!(secret));
+}
+
+/// The lines of the quick start can be taken away like those of a new key.
+async fn copy_the_quick_start(ada: &Person) {
+    ada.open("/#quick-start").await;
+    ada.press("Copy the variable").await;
+    ada.see("Copied").await;
+    let read =
+        "const done = arguments[0]; navigator.clipboard.readText().then(done, error => done(String(error)))";
+    let copied = ada.browser.client().execute_async(read, vec![]).await.unwrap();
+    assert_eq!(copied, json!("export RNDRKIT_API_KEY=\"YOUR_API_KEY\""));
 }
 
 /// "Your API key is displayed once."
@@ -186,13 +202,14 @@ async fn delete_one(ada: &Person, server: &Server, secret: &str) {
     assert!(ada.rows().await.iter().all(|row| row[0] != "CI/CD Pipeline"));
 
     ada.press("Past keys 1").await;
-    ada.see("Deleted on this page").await;
+    ada.see("Deleted in the dashboard").await;
 }
 
 async fn follow_the_next_steps(ada: &Person) {
+    ada.open("/").await;
+    assert!(!ada.can_press("Upgrading").await, "API access is there already");
     for (link, place, words) in [
         ("Plans and Pricing", "/billing", "Plans and Pricing"),
-        ("Upgrading", "/billing#upgrading", "Upgrading"),
         ("Notifications", "/settings#notifications", "Configure alerts for your account."),
     ] {
         ada.open("/").await;
@@ -211,6 +228,11 @@ async fn sign_out_and_in(ada: &Person) {
     ada.arrive("/sign-in?return_to=/settings").await;
     ada.fill("E-mail", EMAIL).await;
     ada.fill("Password", "not the password at all").await;
+    let password = ada.field("Password").await;
+    for (button, kind) in [("Show password", "text"), ("Hide password", "password")] {
+        ada.press(button).await;
+        assert_eq!(password.prop("type").await.unwrap().as_deref(), Some(kind));
+    }
     ada.press("Sign in").await;
     ada.see("is not right").await;
     ada.fill("Password", PASSWORD).await;

@@ -156,7 +156,11 @@ async fn a_smaller_plan_keeps_the_keys_and_says_that_they_rest() {
     ada.press_in_sidebar("Billing").await;
     ada.see("Your key will stop working: it answers 403 until you are back on a plan with API access.").await;
     ada.press("Change to Pro").await;
+    ada.wait("the box to be asked for", async || ada.focus().await == "My key stops working").await;
+    ada.keys(" ").await;
+    ada.press("Change to Pro").await;
     ada.see("Your plan was changed.").await;
+    ada.see("Your key answers 403 now").await;
     assert_eq!(server.get_with_key("/api/rk/account", &secret).await.status(), 403);
     ada.press_in_sidebar("Settings").await;
     ada.see("The Pro plan does not include API access").await;

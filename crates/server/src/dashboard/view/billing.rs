@@ -16,6 +16,8 @@ pub struct BillingPage {
     pub changes_here: bool,
     /// Where to go after a change.
     pub return_to: Option<String>,
+    /// The account's address, to name to whoever changes plans.
+    pub account_email: String,
     /// `Agency and Agency+ plans`; empty when no plan has API access.
     pub plans_with_access: String,
     /// `Starter or Pro`; empty when every plan has it.
@@ -52,6 +54,10 @@ pub struct PlanCard {
     pub burst: String,
     /// What changing to it would break, in one sentence.
     pub warning: Option<String>,
+    /// What to tick before changing to it, when every key stops working.
+    pub confirm: Option<String>,
+    /// Whether the form came without that tick.
+    pub unconfirmed: bool,
     /// Whether this is the page's one main action.
     pub recommended: bool,
 }

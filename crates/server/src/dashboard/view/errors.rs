@@ -10,14 +10,12 @@ use super::frame::Gate;
 pub struct ErrorPage {
     /// Frame.
     pub gate: Gate,
-    /// HTTP status.
-    pub status: u16,
     /// What happened.
     pub title: String,
     /// What it means, and what to do; one paragraph each.
     pub paragraphs: Vec<String>,
-    /// A way on: label and address.
-    pub action: Option<(String, String)>,
+    /// Ways on, the likeliest first: label and address.
+    pub actions: Vec<(String, String)>,
     /// The request, to name in a report.
     pub request_id: Option<String>,
 }
