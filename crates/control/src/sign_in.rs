@@ -72,6 +72,10 @@ impl Control {
     /// The same event for unknown addresses and wrong passwords, so that both take the same. It names
     /// nobody: the address typed may be a password typed into the wrong field.
     async fn record_failure(&self, origin: &Origin, at: Timestamp) -> Result<(), Error> {
+        tracing::info!(ip = ?origin.ip, "a sign-in was refused");
+        if !self.inner.throttle.may_record(self.inner.clock.monotonic()) {
+            return Ok(());
+        }
         let context = Context { principal: Principal::Anonymous, origin: origin.clone() };
         let nobody = Subject::User(UserId::generate(at, self.entropy()));
         let event = self.event(&context, at, Action::UserSignInFailed, None, nobody);

@@ -23,6 +23,9 @@ const PER_ADDRESS: u32 = 20;
 const PER_NETWORK: u32 = 100;
 /// Attempts a minute on the whole node: what two hashing threads can do, with room.
 const OVERALL: u32 = 1_200;
+/// Failures a minute that leave a row in the audit log; the rest are in the log of the process alone. A year
+/// of constant guessing then stays below ten gigabytes.
+const RECORDED: u32 = 30;
 const MINUTE: Duration = Duration::from_secs(60);
 /// Accounts and addresses remembered at once: a few megabytes.
 const MAX_REMEMBERED: usize = 50_000;
@@ -64,6 +67,7 @@ enum Source {
     Address(IpAddr),
     Network(IpAddr),
     Everybody,
+    Recorded,
 }
 
 /// The memory of attempts.
@@ -73,6 +77,7 @@ pub(crate) struct Throttle {
     /// Networks from which an account's password was right: an attacker elsewhere does not slow them.
     proven: Cache<(Digest, IpAddr), ()>,
     windows: Cache<Source, Arc<Mutex<Window>>>,
+    counting: Mutex<()>,
 }
 
 impl Default for Throttle {
@@ -81,6 +86,7 @@ impl Default for Throttle {
             failures: Cache::new(MAX_REMEMBERED),
             proven: Cache::new(MAX_REMEMBERED),
             windows: Cache::new(MAX_REMEMBERED),
+            counting: Mutex::default(),
         }
     }
 }
@@ -90,12 +96,15 @@ impl Throttle {
     /// to wait. The attempt counts as failed until [`Throttle::succeeded`] says otherwise, so that many at
     /// once cannot slip through together.
     pub(crate) fn begin(&self, account: Digest, ip: Option<IpAddr>, now: Monotonic) -> Result<(), Duration> {
-        let sources =
-            [ip.map(Source::Address), ip.map(|ip| Source::Network(network(ip))), Some(Source::Everybody)];
+        let counted = self.counted(account, ip);
+        // Whoever was right from here before is not shut out by a crowd elsewhere.
+        let everybody = matches!(counted, Counted::Account(_)).then_some(Source::Everybody);
+        let sources = [ip.map(Source::Address), ip.map(|ip| Source::Network(network(ip))), everybody];
         for source in sources.into_iter().flatten() {
             self.count(source, now)?;
         }
-        let counted = self.counted(account, ip);
+        // Looked at and counted as one, or attempts that arrive together would count as one.
+        let _one_at_a_time = self.counting.lock();
         let before = self.failures.get(&counted).filter(|failures| now.since(failures.last) < FORGET_AFTER);
         let wait = before.map_or(Duration::ZERO, |failures| failures.wait(now));
         if wait > Duration::ZERO {
@@ -106,8 +115,14 @@ impl Throttle {
         Ok(())
     }
 
+    /// Whether a failed attempt may leave a row in the audit log: strangers must not fill the disk.
+    pub(crate) fn may_record(&self, now: Monotonic) -> bool {
+        self.count(Source::Recorded, now).is_ok()
+    }
+
     /// The password was right: this client's failures are forgotten, others' are not.
     pub(crate) fn succeeded(&self, account: Digest, ip: Option<IpAddr>) {
+        let _one_at_a_time = self.counting.lock();
         let counted = self.counted(account, ip);
         if let Some(ip) = ip {
             self.proven.insert((account, network(ip)), ());
@@ -139,6 +154,7 @@ impl Throttle {
             Source::Address(_) => PER_ADDRESS,
             Source::Network(_) => PER_NETWORK,
             Source::Everybody => OVERALL,
+            Source::Recorded => RECORDED,
         };
         let fresh = || Arc::new(Mutex::new(Window { began: now, count: 0 }));
         let Ok(window) = self.windows.get_or_insert_with(&source, || Ok::<_, ()>(fresh())) else {
@@ -222,6 +238,27 @@ mod tests {
         assert!(throttle.begin(Digest::of("another"), Some(at(1)), START).is_err());
         assert!(throttle.begin(Digest::of("another"), Some(at(2)), START).is_ok());
         assert!(throttle.begin(Digest::of("one more"), Some(at(1)), START.plus(MINUTE)).is_ok());
+    }
+
+    #[test]
+    fn a_crowd_elsewhere_does_not_shut_out_who_was_right_before() {
+        let throttle = Throttle::default();
+        throttle.begin(ada(), Some(at(1)), START).unwrap();
+        throttle.succeeded(ada(), Some(at(1)));
+        for n in 0..OVERALL {
+            let elsewhere = IpAddr::from((u128::from(n) << 64).to_be_bytes());
+            let _ = throttle.begin(Digest::of(&n.to_string()), Some(elsewhere), START);
+        }
+        assert!(throttle.begin(Digest::of("bob@example.com"), Some(at(200)), START).is_err());
+        assert_eq!(throttle.begin(ada(), Some(at(1)), START), Ok(()));
+    }
+
+    #[test]
+    fn guessing_fills_the_audit_log_only_so_fast() {
+        let throttle = Throttle::default();
+        let recorded = (0..1_000).filter(|_| throttle.may_record(START)).count();
+        assert_eq!(recorded, 30);
+        assert!(throttle.may_record(START.plus(MINUTE)));
     }
 
     #[test]

@@ -97,14 +97,14 @@ impl EntryRow {
 impl Store {
     /// The newest position.
     pub async fn feed_head(&self) -> Result<FeedHead, Error> {
-        let row: HeadRow = self.reader().one("SELECT number, tag, oldest FROM feed_head", []).await?;
+        let row: HeadRow = self.feed_reader().one("SELECT number, tag, oldest FROM feed_head", []).await?;
         Ok(FeedHead { number: row.number, tag: row.tag, oldest: row.oldest })
     }
 
     /// Entries from `from` on, that one included, in order.
     pub async fn feed_entries(&self, from: FeedNumber, limit: u32) -> Result<Vec<FeedEntry>, Error> {
         let rows: Vec<EntryRow> = self
-            .reader()
+            .feed_reader()
             .all(
                 "SELECT number, tag, kind, account_id, key_id, digests FROM feed
                  WHERE number >= $1 ORDER BY number LIMIT $2",

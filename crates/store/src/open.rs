@@ -84,6 +84,8 @@ pub struct Store {
 struct Inner {
     writer: Pool,
     reader: Pool,
+    /// For the feed alone: a flood of look-ups must not keep a node from hearing what changed.
+    feed_reader: Pool,
     statements: StatementCount,
 }
 
@@ -91,7 +93,7 @@ impl Store {
     /// Opens a database and brings its schema up to date. A database that needs a newer version is left
     /// as it is.
     pub async fn open(options: &OpenOptions) -> Result<Self, Error> {
-        let (writer, reader) = if options.url.starts_with("sqlite:") {
+        let Connections { writer, reader, feed_reader } = if options.url.starts_with("sqlite:") {
             open_sqlite(options).await?
         } else {
             open_postgres(options).await?
@@ -101,6 +103,7 @@ impl Store {
             inner: Arc::new(Inner {
                 writer: Pool::new(writer, statements.clone()),
                 reader: Pool::new(reader, statements.clone()),
+                feed_reader: Pool::new(feed_reader, statements.clone()),
                 statements,
             }),
         })
@@ -137,6 +140,7 @@ impl Store {
     /// Closes every connection after its current statement. Later calls are answered `Unavailable`.
     pub async fn close(&self) -> Result<(), Error> {
         // Readers first: the last connection of SQLite folds the log into the file, and readers may not.
+        self.inner.feed_reader.connection().clone().close().await?;
         self.inner.reader.connection().clone().close().await?;
         self.inner.writer.connection().clone().close().await?;
         Ok(())
@@ -166,6 +170,10 @@ impl Store {
         &self.inner.reader
     }
 
+    pub(crate) fn feed_reader(&self) -> &Pool {
+        &self.inner.feed_reader
+    }
+
     pub(crate) async fn begin(&self) -> Result<Transaction, Error> {
         self.inner.writer.begin().await
     }
@@ -183,7 +191,14 @@ fn pool_options<D: sea_orm::sqlx::Database>(connections: u32) -> PoolOptions<D> 
     PoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT)
 }
 
-async fn open_sqlite(options: &OpenOptions) -> Result<(DatabaseConnection, DatabaseConnection), Error> {
+/// The pools of one database.
+struct Connections {
+    writer: DatabaseConnection,
+    reader: DatabaseConnection,
+    feed_reader: DatabaseConnection,
+}
+
+async fn open_sqlite(options: &OpenOptions) -> Result<Connections, Error> {
     let file = SqliteConnectOptions::from_str(&options.url)?
         .foreign_keys(true)
         .busy_timeout(BUSY_TIMEOUT)
@@ -208,8 +223,9 @@ async fn open_sqlite(options: &OpenOptions) -> Result<(DatabaseConnection, Datab
         Migrator::up(&writer, None).await?;
     }
     // Only now: a read-only connection cannot make the file.
-    let readers = sqlite_readers(file, options.connections).await?;
-    Ok((writer, readers))
+    let feed_reader = sqlite_readers(file.clone(), 1).await?;
+    let reader = sqlite_readers(file, options.connections).await?;
+    Ok(Connections { writer, reader, feed_reader })
 }
 
 async fn sqlite_readers(
@@ -222,9 +238,15 @@ async fn sqlite_readers(
     Ok(pool.connect_with(options).await?.into())
 }
 
-async fn open_postgres(options: &OpenOptions) -> Result<(DatabaseConnection, DatabaseConnection), Error> {
+async fn open_postgres(options: &OpenOptions) -> Result<Connections, Error> {
     migrate_postgres(&options.url).await?;
-    let pool: PgPoolOptions = pool_options(options.connections);
+    let feed_reader = postgres_pool(options, 1).await?;
+    let pool = postgres_pool(options, options.connections).await?;
+    Ok(Connections { writer: pool.clone(), reader: pool, feed_reader })
+}
+
+async fn postgres_pool(options: &OpenOptions, connections: u32) -> Result<DatabaseConnection, Error> {
+    let pool: PgPoolOptions = pool_options(connections);
     let pool = pool.test_before_acquire(false).before_acquire(|connection, state| {
         Box::pin(async move {
             if state.idle_for >= RETRY_AFTER_IDLE {
@@ -233,9 +255,7 @@ async fn open_postgres(options: &OpenOptions) -> Result<(DatabaseConnection, Dat
             Ok(true)
         })
     });
-    let pool: DatabaseConnection =
-        pool.connect_with(postgres_options(&options.url, LOCK_TIMEOUT)?).await?.into();
-    Ok((pool.clone(), pool))
+    Ok(pool.connect_with(postgres_options(&options.url, LOCK_TIMEOUT)?).await?.into())
 }
 
 /// Session settings are sent with the connection's start, where they win over the role's and database's.

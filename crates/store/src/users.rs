@@ -74,6 +74,8 @@ pub(crate) async fn insert(
         [text(new.id), text(account_id), text(&new.email), text(&new.password_hash), time(change.at)],
     )
     .await?;
+    // Once somebody has joined, nobody can be the first any more, however they came in.
+    tx.execute("DELETE FROM links WHERE kind = 'first_account'", []).await?;
     Ok(())
 }
 
@@ -114,17 +116,5 @@ impl Store {
             )
             .await?;
         rows.into_iter().map(UserRow::into_user).collect()
-    }
-
-    /// Replaces the hash of an unchanged password, after the hashing parameters changed. A password that
-    /// was reset meanwhile stays: `old_hash` must still be the stored one.
-    pub async fn set_password_hash(&self, id: UserId, old_hash: &str, new_hash: &str) -> Result<(), Error> {
-        self.writer()
-            .execute(
-                "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2",
-                [text(id), text(old_hash), text(new_hash)],
-            )
-            .await?;
-        Ok(())
     }
 }

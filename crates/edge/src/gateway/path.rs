@@ -102,10 +102,29 @@ fn read(path: &str) -> Result<Readings<'_>, PathError> {
     }
     let strict = decode(bytes)?;
     let loose = loosen(&strict);
-    if loose.split(|byte| *byte == b'/').any(|segment| segment == b"." || segment == b"..") {
+    if has_dot_segment(&loose) || has_dot_segment(&decoded_again(&strict)) {
         return Err(PathError::DotSegment);
     }
     Ok(Readings { strict: Cow::Owned(strict), loose: Cow::Owned(loose) })
+}
+
+fn has_dot_segment(path: &[u8]) -> bool {
+    path.split(|byte| *byte == b'/').any(|segment| segment == b"." || segment == b"..")
+}
+
+/// The path as an upstream reads it that decodes twice: `%252e%252e` would climb out of its route there.
+/// Empty when it was encoded once only, or is no path when decoded again.
+fn decoded_again(strict: &[u8]) -> Vec<u8> {
+    let mut encoded_once = Vec::with_capacity(strict.len());
+    let mut rest = strict;
+    while let Some((byte, after)) = rest.split_first() {
+        encoded_once.push(*byte);
+        rest = if rest.starts_with(b"%25") { after.get(2..).unwrap_or_default() } else { after };
+    }
+    if encoded_once.len() == strict.len() {
+        return Vec::new();
+    }
+    decode(&encoded_once).map(|decoded| loosen(&decoded)).unwrap_or_default()
 }
 
 /// Decodes escapes, except those of characters that separate: they stay apart as `%2F`, `%5C`, `%3B`, `%25`.
@@ -258,6 +277,8 @@ mod tests {
             "/api/a\\..\\b",
             "/api/a%5c..%5cb",
             "/api/..%3Bx/y",
+            "/api/%252e%252e/x",
+            "/api/a%252F..%252Fb",
         ] {
             assert_eq!(found(path), Err(PathError::DotSegment), "{path}");
         }
