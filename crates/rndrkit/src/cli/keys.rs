@@ -52,4 +52,17 @@ pub struct VerifyArgs {
     /// Requests to spend; 0 looks without spending [default: 1]
     #[arg(long, value_name = "NUMBER")]
     pub cost: Option<u32>,
+    /// Arguments where none belongs: probably the secret.
+    #[arg(hide = true, value_parser = forget)]
+    pub strays: Vec<Stray>,
+}
+
+/// An argument that was given and is not kept. Refused by the command itself, because the parser's own refusal
+/// would repeat it.
+#[derive(Debug, Clone, Copy)]
+pub struct Stray;
+
+#[expect(clippy::unnecessary_wraps, reason = "parsers of values may fail")]
+fn forget(_argument: &str) -> Result<Stray, std::convert::Infallible> {
+    Ok(Stray)
 }

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub use accounts::{AccountCommand, CreateAccountArgs, LinkArgs, LinkKind, ListAccountsArgs, SetPlanArgs};
-pub use keys::{CreateKeyArgs, KeyCommand, ListKeysArgs, VerifyArgs};
+pub use keys::{CreateKeyArgs, KeyCommand, ListKeysArgs, Stray, VerifyArgs};
 pub use setting_flags::SettingFlags;
 pub use tokens::{CreateTokenArgs, ScopeWord, TokenCommand};
 

@@ -28,6 +28,19 @@ pub(super) async fn run(
     }
 }
 
+/// Refuses a secret on the command line, before anything else can fail, and without repeating it.
+pub(super) fn refuse_secret_argument(command: &KeyCommand) -> Result<(), Failure> {
+    match command {
+        KeyCommand::Verify(args) if !args.strays.is_empty() => Err(Failure::new(
+            Exit::Usage,
+            "key verify takes no argument; pipe the secret in, such as: rndrkit key verify < key.txt\n\
+             A secret on a command line is seen by every user of the machine and kept in the shell's history. \
+             If that was one, delete the key and create another.",
+        )),
+        _ => Ok(()),
+    }
+}
+
 async fn create(client: &Client, args: CreateKeyArgs, console: &mut Console<'_>) -> Result<Exit, Failure> {
     let key = CreateKey { name: args.name, expires_at: args.expires_at };
     let created = client.create_key(&args.account, &key, None).await?;

@@ -132,6 +132,7 @@ async fn dispatch(cli: Cli, environment: &Environment, console: &mut Console<'_>
         }
         Some(Command::Key { server, command }) => {
             console.json = server.json;
+            keys::refuse_secret_argument(&command)?;
             let client = server::connect(server, config, environment)?;
             keys::run(&client, command, console).await
         }

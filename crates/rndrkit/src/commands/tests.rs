@@ -179,6 +179,21 @@ async fn verify_without_a_secret_is_wrong_usage_and_asks_nobody() {
 }
 
 #[tokio::test]
+async fn a_secret_as_an_argument_is_wrong_usage_and_is_not_repeated() {
+    for args in [vec!["the-secret"], vec!["--cost", "0", "the-secret", "again-the-secret"]] {
+        let args: Vec<&str> = ["key", "verify"].into_iter().chain(args).collect();
+        assert!(
+            !format!("{:?}", Cli::try_parse_from(["rndrkit"].iter().chain(&args)).unwrap())
+                .contains("the-secret")
+        );
+        let ran = run_with(&Environment::default(), "", &args).await;
+        assert_eq!((ran.exit, ran.out.as_str()), (Exit::Usage, ""));
+        assert!(ran.err.contains("pipe the secret in"), "{}", ran.err);
+        assert!(!ran.err.contains("the-secret"), "{}", ran.err);
+    }
+}
+
+#[tokio::test]
 async fn a_refusal_is_a_no_and_not_knowing_is_unknown() {
     let problem = |code: &str, status: u16| {
         format!(
