@@ -18,7 +18,7 @@ pub async fn run(settings: &Settings) -> Exit {
         Ok(server) => server,
         Err(error) => {
             say(&mut std::io::stderr(), &format!("rndrkit: {error}"));
-            return Exit::No;
+            return if error.is_unknown() { Exit::Unknown } else { Exit::No };
         }
     };
     announce(settings, &server);

@@ -52,6 +52,18 @@ pub enum StartError {
     },
 }
 
+impl StartError {
+    /// Whether the answer is "nobody knows": a database that does not answer now may answer later.
+    pub fn is_unknown(&self) -> bool {
+        match self {
+            Self::Database(error) => matches!(error, rndrkit_store::Error::Unavailable(_)),
+            Self::Control(error) => matches!(error, rndrkit_control::Error::Unavailable(_)),
+            Self::NotReady { .. } => true,
+            _ => false,
+        }
+    }
+}
+
 fn causes(error: &dyn std::error::Error) -> String {
     let mut texts = Vec::new();
     let mut source = error.source();

@@ -78,17 +78,19 @@ impl Parts {
             let kept = sole_node.keep(follower.handle.clone(), stopped(&stopping));
             tasks.push(tokio::spawn(kept));
         }
-        wait_until_ready(&verifier).await?;
-
         let confirm = Arc::new(LocalConfirm::new(follower.handle, clock.clone()));
-        let control = Control::new(
-            convert::control_settings(settings),
-            store.clone(),
-            clock.clone(),
-            entropy.clone(),
-            confirm,
-        )?;
-        control.sync_plans(settings.product.plans.clone()).await?;
+        let made = make_control(settings, &verifier, &store, &clock, &entropy, confirm).await;
+        let control = match made {
+            Ok(control) => control,
+            Err(error) => {
+                // In order, or the next start would wait for a process that never decided anything.
+                stop.send_replace(true);
+                for task in tasks {
+                    let _ = task.await;
+                }
+                return Err(error);
+            }
+        };
         let edge_options = convert::edge_options(settings, operator_token);
         let edge = Edge::new(edge_options, verifier.clone(), clock.clone(), entropy)?;
         let health = Arc::new(NodeHealth::new(verifier.clone(), store.clone(), metrics));
@@ -135,6 +137,22 @@ impl Parts {
             tracing::warn!(%error, "the database was not closed in order");
         }
     }
+}
+
+/// The control plane, once the verifier follows the feed and the database has the settings' plans.
+async fn make_control(
+    settings: &Settings,
+    verifier: &Verifier,
+    store: &Store,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+    confirm: Arc<LocalConfirm>,
+) -> Result<Control, StartError> {
+    wait_until_ready(verifier).await?;
+    let control_settings = convert::control_settings(settings);
+    let control = Control::new(control_settings, store.clone(), clock.clone(), entropy.clone(), confirm)?;
+    control.sync_plans(settings.product.plans.clone()).await?;
+    Ok(control)
 }
 
 struct Following {
