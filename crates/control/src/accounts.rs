@@ -93,6 +93,18 @@ impl Control {
         input: NewAccountInput<'_>,
         idempotency: Option<IdempotencyRequest<'_>>,
     ) -> Result<Created<AccountView>, Error> {
+        match self.try_create_account(context, input, idempotency).await {
+            Err(error) => Err(self.name_plans(error).await),
+            created => created,
+        }
+    }
+
+    async fn try_create_account(
+        &self,
+        context: &Context,
+        input: NewAccountInput<'_>,
+        idempotency: Option<IdempotencyRequest<'_>>,
+    ) -> Result<Created<AccountView>, Error> {
         context.require_operator(Scope::Admin)?;
         let new = self.check_new_account(input)?;
         let wanted = idempotency.map(|request| request.fingerprint);
@@ -190,6 +202,18 @@ impl Control {
         id: AccountId,
         patch: AccountPatch<'_>,
     ) -> Result<AccountView, Error> {
+        match self.try_update_account(context, id, patch).await {
+            Err(error) => Err(self.name_plans(error).await),
+            updated => updated,
+        }
+    }
+
+    async fn try_update_account(
+        &self,
+        context: &Context,
+        id: AccountId,
+        patch: AccountPatch<'_>,
+    ) -> Result<AccountView, Error> {
         self.require_patch_allowed(context, id, patch)?;
         let update = check_patch(patch)?;
         let (control, context) = (self.clone(), context.clone());
@@ -276,7 +300,8 @@ impl Control {
     }
 }
 
-const UNKNOWN_PLAN: &str = "There is no plan with this id.";
+/// Also what the store's own finding is called; which plans there are is added where they can be read.
+pub(crate) const UNKNOWN_PLAN: &str = "There is no plan with this id.";
 
 fn check_patch(patch: AccountPatch<'_>) -> Result<AccountUpdate, Error> {
     let mut checks = Checks::default();

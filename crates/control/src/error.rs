@@ -158,7 +158,7 @@ impl From<StoreError> for Error {
             StoreError::NotFound => Self::NotFound,
             StoreError::EmailTaken => Self::EmailTaken,
             StoreError::ExternalIdTaken => Self::ExternalIdTaken,
-            StoreError::UnknownPlan => Self::invalid("plan", "There is no plan with this id."),
+            StoreError::UnknownPlan => Self::invalid("plan", crate::accounts::UNKNOWN_PLAN),
             StoreError::PlanInUse { plan, accounts } => Self::PlanInUse { plan, accounts },
             StoreError::PlanRequired => Self::PlanRequired,
             StoreError::AccountSuspended => Self::AccountSuspended,

@@ -3,6 +3,7 @@
 use rndrkit_domain::audit::Action;
 use rndrkit_domain::plan::{Plan, PlanId};
 
+use crate::accounts::UNKNOWN_PLAN;
 use crate::event::Subject;
 use crate::{Context, Control, Error};
 
@@ -10,6 +11,18 @@ impl Control {
     /// All plans in order of rank.
     pub async fn list_plans(&self) -> Result<Vec<Plan>, Error> {
         Ok(self.store().list_plans().await?)
+    }
+
+    /// Adds to "no such plan" which ones there are. Left as it is when they cannot be read.
+    pub(crate) async fn name_plans(&self, mut error: Error) -> Error {
+        if let Error::Invalid(fields) = &mut error
+            && let Some(field) = fields.iter_mut().find(|field| field.field == "plan")
+            && let Ok(plans) = self.list_plans().await
+        {
+            let ids: Vec<&str> = plans.iter().map(|plan| plan.id.as_str()).collect();
+            field.detail = format!("{UNKNOWN_PLAN} Use one of {}.", ids.join(", "));
+        }
+        error
     }
 
     /// The plan that an account is on.

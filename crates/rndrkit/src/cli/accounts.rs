@@ -13,22 +13,22 @@ pub enum AccountCommand {
     List(ListAccountsArgs),
     /// Show one account
     Show {
-        /// Account id
-        #[arg(value_name = "ACCOUNT_ID")]
+        /// Account id, or the account's e-mail address
+        #[arg(value_name = "ACCOUNT")]
         account: String,
     },
     /// Move an account to another plan; holds everywhere when it answers
     SetPlan(SetPlanArgs),
     /// Stop an account: its keys are refused until it is resumed
     Suspend {
-        /// Account id
-        #[arg(value_name = "ACCOUNT_ID")]
+        /// Account id, or the account's e-mail address
+        #[arg(value_name = "ACCOUNT")]
         account: String,
     },
     /// Let a suspended account go on
     Resume {
-        /// Account id
-        #[arg(value_name = "ACCOUNT_ID")]
+        /// Account id, or the account's e-mail address
+        #[arg(value_name = "ACCOUNT")]
         account: String,
     },
     /// Make a link for a person of an account; it works once
@@ -69,8 +69,8 @@ pub struct ListAccountsArgs {
 /// `account set-plan`.
 #[derive(Debug, Args)]
 pub struct SetPlanArgs {
-    /// Account id
-    #[arg(value_name = "ACCOUNT_ID")]
+    /// Account id, or the account's e-mail address
+    #[arg(value_name = "ACCOUNT")]
     pub account: String,
     /// Plan id
     #[arg(value_name = "PLAN")]
@@ -104,8 +104,8 @@ impl LinkKind {
 /// `account link`.
 #[derive(Debug, Args)]
 pub struct LinkArgs {
-    /// Account id
-    #[arg(value_name = "ACCOUNT_ID")]
+    /// Account id, or the account's e-mail address
+    #[arg(value_name = "ACCOUNT")]
     pub account: String,
     /// What it does
     #[arg(long, value_enum, default_value_t = LinkKind::Invite)]

@@ -24,8 +24,8 @@ pub enum KeyCommand {
 /// `key create`.
 #[derive(Debug, Args)]
 pub struct CreateKeyArgs {
-    /// Account id
-    #[arg(long, value_name = "ACCOUNT_ID")]
+    /// Account id, or the account's e-mail address
+    #[arg(long, value_name = "ACCOUNT")]
     pub account: String,
     /// What the key is for, such as "CI/CD Pipeline"
     #[arg(long)]
@@ -38,8 +38,8 @@ pub struct CreateKeyArgs {
 /// `key list`.
 #[derive(Debug, Args)]
 pub struct ListKeysArgs {
-    /// Account id
-    #[arg(long, value_name = "ACCOUNT_ID")]
+    /// Account id, or the account's e-mail address
+    #[arg(long, value_name = "ACCOUNT")]
     pub account: String,
     /// Which part.
     #[command(flatten)]

@@ -95,16 +95,16 @@ fn the_help_names_every_command() {
     assert_snapshot!(help_of(&["key", "create"]), @r#"
     Make a key and show its secret, this once
 
-    Usage: rndrkit key create [OPTIONS] --account <ACCOUNT_ID> --name <NAME>
+    Usage: rndrkit key create [OPTIONS] --account <ACCOUNT> --name <NAME>
 
     Options:
-          --account <ACCOUNT_ID>  Account id
-          --name <NAME>           What the key is for, such as "CI/CD Pipeline"
-          --expires-at <TIME>     When it ends by itself, such as 2030-01-31T12:00:00Z [default: never]
-          --json                  Print the API's JSON
-          --config <FILE>         Configuration file [default: RNDRKIT_CONFIG, else ./rndrkit.toml if it
-                                  is there]
-      -h, --help                  Print help
+          --account <ACCOUNT>  Account id, or the account's e-mail address
+          --name <NAME>        What the key is for, such as "CI/CD Pipeline"
+          --expires-at <TIME>  When it ends by itself, such as 2030-01-31T12:00:00Z [default: never]
+          --json               Print the API's JSON
+          --config <FILE>      Configuration file [default: RNDRKIT_CONFIG, else ./rndrkit.toml if it is
+                               there]
+      -h, --help               Print help
 
     Server:
           --url <URL>          Operator API of the server [default: internal_listen of the settings]

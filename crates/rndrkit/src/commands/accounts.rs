@@ -25,25 +25,39 @@ pub(super) async fn run(
             console.either(&account, show);
         }
         AccountCommand::List(args) => return list(client, args, console).await,
-        AccountCommand::Show { account } => console.either(&client.account(&account).await?, show),
+        AccountCommand::Show { account } => {
+            let id = local::account_id(client, account).await?;
+            console.either(&client.account(&id).await.map_err(local::missing("account"))?, show);
+        }
         AccountCommand::SetPlan(args) => {
-            let account = client.update_account(&args.account, &update(Some(args.plan), None)).await?;
-            console.either(&account, show);
+            change(client, args.account, &update(Some(args.plan), None), console).await?;
         }
         AccountCommand::Suspend { account } => {
-            let account = client.update_account(&account, &update(None, Some("suspended"))).await?;
-            console.either(&account, show);
+            change(client, account, &update(None, Some("suspended")), console).await?;
         }
         AccountCommand::Resume { account } => {
-            let account = client.update_account(&account, &update(None, Some("active"))).await?;
-            console.either(&account, show);
+            change(client, account, &update(None, Some("active")), console).await?;
         }
         AccountCommand::Link(args) => {
             let (account, link) = to_link(args);
-            console.either(&client.create_link(&account, &link).await?, show_link);
+            let id = local::account_id(client, account).await?;
+            let link = client.create_link(&id, &link).await.map_err(local::missing("account"))?;
+            console.either(&link, show_link);
         }
     }
     Ok(Exit::Done)
+}
+
+async fn change(
+    client: &Client,
+    account: String,
+    update: &UpdateAccount,
+    console: &mut Console<'_>,
+) -> Result<(), Failure> {
+    let id = local::account_id(client, account).await?;
+    let account = client.update_account(&id, update).await.map_err(local::missing("account"))?;
+    console.either(&account, show);
+    Ok(())
 }
 
 fn to_create(args: CreateAccountArgs) -> CreateAccount {

@@ -21,7 +21,8 @@ pub(super) async fn run(
         KeyCommand::Create(args) => create(client, args, console).await,
         KeyCommand::List(args) => list(client, args, console).await,
         KeyCommand::Delete { key } => {
-            console.either(&client.delete_key(&key).await?, show_receipt);
+            let receipt = client.delete_key(&key).await.map_err(local::missing("key"))?;
+            console.either(&receipt, show_receipt);
             Ok(Exit::Done)
         }
         KeyCommand::Verify(args) => verify(client, &args, console).await,
@@ -43,7 +44,8 @@ pub(super) fn refuse_secret_argument(command: &KeyCommand) -> Result<(), Failure
 
 async fn create(client: &Client, args: CreateKeyArgs, console: &mut Console<'_>) -> Result<Exit, Failure> {
     let key = CreateKey { name: args.name, expires_at: args.expires_at };
-    let created = client.create_key(&args.account, &key, None).await?;
+    let account = local::account_id(client, args.account).await?;
+    let created = client.create_key(&account, &key, None).await.map_err(local::missing("account"))?;
     console.either(&created, |console, created: &CreatedKey| {
         console.facts(&[
             ("Key", Some(created.key.id.clone())),
@@ -56,7 +58,9 @@ async fn create(client: &Client, args: CreateKeyArgs, console: &mut Console<'_>)
 }
 
 async fn list(client: &Client, args: ListKeysArgs, console: &mut Console<'_>) -> Result<Exit, Failure> {
-    let page = client.list_keys(&args.account, local::page(&args.page)).await?;
+    let account = local::account_id(client, args.account).await?;
+    let page = client.list_keys(&account, local::page(&args.page)).await;
+    let page = page.map_err(local::missing("account"))?;
     console.either(&page, |console, page: &Page<Key>| {
         let row = |key: &Key| {
             [

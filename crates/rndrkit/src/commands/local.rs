@@ -1,9 +1,44 @@
 //! Small parts that several commands share.
 
-use rndrkit_client::PageQuery;
+use rndrkit_api::error::ErrorCode;
+use rndrkit_client::{AccountFilter, Client, PageQuery};
 
 use super::console::Console;
+use super::{Exit, Failure};
 use crate::cli::PageArgs;
+
+/// The id of an account that was named by its id or by its e-mail address.
+pub(super) async fn account_id(client: &Client, named: String) -> Result<String, Failure> {
+    if !named.contains('@') {
+        return Ok(named);
+    }
+    let filter = AccountFilter { email: Some(&named), external_id: None };
+    let found = client.list_accounts(filter, PageQuery::default()).await?;
+    let found = found.data.into_iter().next();
+    found.map(|account| account.id).ok_or_else(|| {
+        Failure::new(
+            Exit::No,
+            "There is no account with this e-mail address; `rndrkit account list` shows all.",
+        )
+    })
+}
+
+/// Says what is not there. The API says the same to everybody, so that nobody learns what others have; whoever
+/// has the operator's token may know.
+pub(super) fn missing(what: &'static str) -> impl Fn(rndrkit_client::Error) -> Failure {
+    move |error| {
+        let is_missing = matches!(
+            &error,
+            rndrkit_client::Error::Problem(problem) if problem.code == ErrorCode::NotFound
+        );
+        let failure = Failure::from(error);
+        if is_missing {
+            Failure { text: format!("There is no {what} with this id."), ..failure }
+        } else {
+            failure
+        }
+    }
+}
 
 pub(super) fn page(args: &PageArgs) -> PageQuery<'_> {
     PageQuery { limit: args.limit, after: args.after.as_deref() }

@@ -89,6 +89,25 @@ async fn each_account_command_asks_for_its_own_change() {
 }
 
 #[tokio::test]
+async fn an_account_may_be_named_by_its_address_and_an_unknown_one_is_a_no() {
+    let page = |data: &str| format!(r#"{{"data":[{data}],"has_more":false,"next_cursor":null}}"#);
+    for (args, line) in [
+        (["account", "show", "ada@example.com"].as_slice(), "GET /v1/accounts/acc_1"),
+        (&["account", "set-plan", "ada@example.com", "pro"], "PATCH /v1/accounts/acc_1"),
+    ] {
+        let answers = [page(ACCOUNT), ACCOUNT.to_owned()];
+        let server = ScriptedServer::start(answers.map(|body| (200, "application/json", body)).to_vec());
+        assert_eq!(run_against(&server, "", args).await.exit, Exit::Done);
+        assert_eq!(server.asked().line, "GET /v1/accounts?email=ada%40example.com");
+        assert_eq!(server.asked().line, line);
+    }
+    let server = ScriptedServer::json(200, page(""));
+    let ran = run_against(&server, "", &["account", "link", "eve@example.com"]).await;
+    assert_eq!(ran.exit, Exit::No);
+    assert!(ran.err.contains("no account with this e-mail address"), "{}", ran.err);
+}
+
+#[tokio::test]
 async fn a_link_stands_on_a_line_of_its_own() {
     let link = r#"{"url":"http://localhost:8080/sign-in?link=x","kind":"sign_in","expires_at":"2026-01-01T00:00:00.000Z"}"#;
     let server = ScriptedServer::json(201, link);
@@ -211,7 +230,8 @@ async fn a_refusal_is_a_no_and_not_knowing_is_unknown() {
         let server = ScriptedServer::json(status, problem(code, status));
         let ran = run_against(&server, "", &["key", "delete", "key_1", "--json"]).await;
         assert_eq!(ran.exit, exit, "{status}");
-        assert_eq!(ran.err, "In plain words.\n");
+        let text = if status == 404 { "There is no key with this id.\n" } else { "In plain words.\n" };
+        assert_eq!(ran.err, text);
         let printed: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
         assert_eq!(printed["code"], code);
     }

@@ -26,7 +26,8 @@ pub(super) async fn run(
             console.either(&client.list_tokens(local::page(&args)).await?, show_list);
         }
         TokenCommand::Delete { token } => {
-            console.either(&client.delete_token(&token).await?, |console, deleted: &DeletedToken| {
+            let deleted = client.delete_token(&token).await.map_err(local::missing("token"))?;
+            console.either(&deleted, |console, deleted: &DeletedToken| {
                 console.line(format!("{} is deleted and refused everywhere.", deleted.id));
             });
         }
