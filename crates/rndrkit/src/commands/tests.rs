@@ -382,7 +382,7 @@ async fn backup_of_postgres_names_its_own_tool() {
 async fn doctor_fails_with_the_mistakes_when_settings_are_wrong() {
     let environment = Environment::from_pairs([("RNDRKIT_CACHE_KEYS", "many")]);
     let ran = run_with(&environment, "", &["doctor", "--json"]).await;
-    assert_eq!(ran.exit, Exit::No);
+    assert_eq!(ran.exit, Exit::Usage);
     let document: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(document["checks"][0]["status"], "fail");
     assert!(document["checks"][0]["detail"].as_str().unwrap().contains("RNDRKIT_CACHE_KEYS"));

@@ -49,11 +49,11 @@ impl Finding {
 }
 
 pub(super) async fn run(sources: &Sources, console: &mut Console<'_>) -> Exit {
-    let findings = match config::load(sources) {
-        Ok(resolved) => examine(&resolved.settings).await,
+    let (findings, if_failed) = match config::load(sources) {
+        Ok(resolved) => (examine(&resolved.settings).await, Exit::No),
         Err(mistakes) => {
             let advice = "mend these first; the other checks need them";
-            vec![Finding::fail("settings", mistakes.to_string(), advice)]
+            (vec![Finding::fail("settings", mistakes.to_string(), advice)], Exit::Usage)
         }
     };
     let failed = findings.iter().any(|finding| finding.status == Status::Fail);
@@ -64,7 +64,7 @@ pub(super) async fn run(sources: &Sources, console: &mut Console<'_>) -> Exit {
             show(console, finding);
         }
     }
-    if failed { Exit::No } else { Exit::Done }
+    if failed { if_failed } else { Exit::Done }
 }
 
 async fn examine(settings: &Settings) -> Vec<Finding> {
@@ -80,9 +80,12 @@ async fn examine(settings: &Settings) -> Vec<Finding> {
 }
 
 fn settings_finding(is_running: bool) -> Finding {
-    let server =
-        if is_running { "a server is running on this data folder" } else { "no server is running here" };
-    Finding::ok("settings", format!("all are acceptable; {server}"))
+    let server = if is_running {
+        "a server is running on this data folder, perhaps with others"
+    } else {
+        "no server is running here"
+    };
+    Finding::ok("settings", format!("those of this shell and folder are acceptable; {server}"))
 }
 
 fn show(console: &mut Console<'_>, finding: &Finding) {

@@ -89,7 +89,7 @@ pub(super) async fn check_upstreams(routes: &[Route]) -> Vec<Finding> {
     if routes.is_empty() {
         return vec![Finding::warn(
             UPSTREAM,
-            "none: the gateway answers good keys with 404 no_upstream",
+            "none in the settings of this shell and folder: the gateway answers good keys with 404 no_upstream",
             "set upstream_url, or leave it when another proxy asks rndrkit",
         )];
     }
