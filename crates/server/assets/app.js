@@ -112,6 +112,8 @@ function needDate(choice) {
     date.min = date.required ? new Date().toISOString().slice(0, 10) : "";
   };
   choice.addEventListener("change", follow);
+  // Browsers point at nothing in a closed fold.
+  date.addEventListener("invalid", () => { date.closest("details").open = true; });
   follow();
 }
 

@@ -186,6 +186,32 @@ async fn a_smaller_plan_keeps_the_keys_and_says_that_they_rest() {
 }
 
 #[tokio::test]
+async fn what_a_key_still_lacks_is_asked_for_in_the_dialog() {
+    let Some((ada, server, account)) = Person::on_plan("agency").await else { return };
+    ada.press("Create API Key").await;
+    ada.fill("Name", "   ").await;
+    ada.press("Create").await;
+    ada.wait("the name to be asked for", async || ada.focus().await == "Name").await;
+
+    ada.fill("Name", "Trade fair").await;
+    ada.press("More options").await;
+    ada.field("Expires").await.select_by_value("date").await.unwrap();
+    ada.press("More options").await;
+    ada.press("Create").await;
+    ada.wait("the fold to open", async || ada.focus().await == "Last day (UTC)").await;
+    ada.run("document.activeElement.value = '2020-01-01'").await;
+    ada.press("Create").await;
+    assert_eq!(ada.focus().await, "Last day (UTC)", "a past day is no better");
+    assert_eq!(ada.displayed("//dialog").await.len(), 1);
+    assert_eq!(active_keys(&server, &account).await, 0);
+
+    ada.field("Expires").await.select_by_value("never").await.unwrap();
+    ada.press("Create").await;
+    ada.see("Your new key: Trade fair").await;
+    ada.leave().await;
+}
+
+#[tokio::test]
 async fn a_suspended_account_may_look_and_delete() {
     let Some((ada, server, account)) = Person::on_plan("agency").await else { return };
     ada.create_key("Production").await;
