@@ -3,7 +3,7 @@
 //! Deliberately absent: whether the key is any good. The query string is never read, because it ends up in
 //! logs, histories and referrers.
 
-use http::header::{AUTHORIZATION, HeaderMap, HeaderName};
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use rndrkit_domain::decision::Denial;
 use rndrkit_domain::key_text::{KeyPrefix, MAX_CREDENTIAL_BYTES, has_known_prefix};
 
@@ -79,6 +79,17 @@ pub(crate) fn extract<'a>(headers: &'a HeaderMap, prefixes: &[KeyPrefix]) -> Cre
         (Some(key), None) => judge_text(key, TakenFrom::ApiKey),
         (None, Some(bearer)) => judge_text(bearer, TakenFrom::Authorization),
         (None, None) => Credential::Refused { denial: Denial::MissingKey, detail: None },
+    }
+}
+
+/// Removes whatever reads like a key of ours. Others' `X-Api-Key` and `Authorization` are the upstream's.
+pub(crate) fn remove_ours(headers: &mut HeaderMap, prefixes: &[KeyPrefix]) {
+    let is_ours = |value: &HeaderValue| has_known_prefix(value.as_bytes().trim_ascii(), prefixes);
+    if headers.get_all(X_API_KEY).iter().any(is_ours) {
+        headers.remove(X_API_KEY);
+    }
+    if !matches!(our_bearer(headers, prefixes), Ok(None)) {
+        headers.remove(AUTHORIZATION);
     }
 }
 

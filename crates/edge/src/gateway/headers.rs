@@ -37,13 +37,14 @@ const HOP_BY_HOP: [&str; 9] = [
 /// Protocols that carry requests of their own: behind them no request would be judged.
 const REQUEST_PROTOCOLS: [&str; 5] = ["h2", "h2c", "h3", "http", "tls"];
 
-/// How `name` reads to a server that folds headers into variables, where `X_Rk.Plan` is `X-Rk-Plan`.
+/// How `name` reads to a server that folds headers into variables: there every character that is no letter
+/// or digit becomes `_`, so that `X_Rk.Plan` and `X~Rk~Plan` are `X-Rk-Plan`.
 fn folded_starts_with(name: &HeaderName, prefix: &str) -> bool {
     let name = name.as_str().as_bytes();
     name.get(..prefix.len()).is_some_and(|start| {
         start.iter().zip(prefix.bytes()).all(|(byte, wanted)| match byte {
-            b'_' | b'.' => wanted == b'-',
-            other => *other == wanted,
+            letter_or_digit if letter_or_digit.is_ascii_alphanumeric() => *letter_or_digit == wanted,
+            _ => wanted == b'-',
         })
     })
 }

@@ -32,7 +32,7 @@ use crate::body::EdgeBody;
 use crate::edge::{Edge, Exchange, Fallback};
 use crate::meters::Door;
 use crate::options::{HostRule, KeyRule, PreflightRule, Route};
-use crate::{own, problem};
+use crate::{credential, own, problem};
 
 /// Methods that are never forwarded: one opens a tunnel past every judgement, one shows the headers we add.
 const REFUSED_METHODS: [Method; 2] = [Method::CONNECT, Method::TRACE];
@@ -103,6 +103,8 @@ async fn admit(
     request: &mut Request<Incoming>,
 ) -> Result<Admission, Box<Response<EdgeBody>>> {
     if route.is_some_and(|route| route.key == KeyRule::None) {
+        // Nobody asked for a key here, and the upstream gets none: a client that always sends it loses nothing.
+        credential::remove_ours(request.headers_mut(), &edge.verifier.prefixes());
         return Ok(Admission::NOBODY);
     }
     let may_be_nobody = route.is_some_and(|route| route.preflight == PreflightRule::Pass)

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use crate::options::Route;
+use crate::options::{KeyRule, Route};
 
 /// Why a path is not served. The text is for the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -75,11 +75,19 @@ impl RouteTable {
         if self.own_path.as_deref().is_some_and(|own| is_within(path, own)) {
             return Target::Own;
         }
-        match self.routes.iter().find(|route| is_within(path, &route.path)) {
+        let leads = |route: &&Route| is_within(path, &route.path) || is_bare_spelling(path, route);
+        match self.routes.iter().find(leads) {
             Some(route) => Target::Route(route),
             None => Target::Nothing,
         }
     }
+}
+
+/// Whether `path` is `route` but for the slash at its end, and the route wants a key. Many upstreams serve
+/// both alike, so leaving the slash out must not lead past the key.
+fn is_bare_spelling(path: &[u8], route: &Route) -> bool {
+    let bare = route.path.strip_suffix('/').map(str::as_bytes);
+    bare == Some(path) && route.key == KeyRule::Required
 }
 
 /// Whether `path` is `prefix` or lies below it, segment by segment.
@@ -212,7 +220,7 @@ mod tests {
         for (path, expected) in [
             ("/api/", "/api/"),
             ("/api/x", "/api/"),
-            ("/api/webhooks", "/api/"),
+            ("/api/webhooks", "/api/webhooks/"),
             ("/api/webhooksandmore", "/api/"),
             ("/api/webhooks/x", "/api/webhooks/"),
             ("/api/webhooks/private", "/api/webhooks/private"),
@@ -220,11 +228,25 @@ mod tests {
             ("/api/webhooks/privately", "/api/webhooks/"),
             ("/api/rk/account", "own"),
             ("/api/rkx", "/api/"),
-            ("/api", "nothing"),
+            ("/api", "/api/"),
             ("/else", "nothing"),
         ] {
             assert_eq!(found(path).unwrap(), expected, "{path}");
         }
+    }
+
+    #[test]
+    fn leaving_the_last_slash_out_leads_past_no_key() {
+        let open = Route { key: KeyRule::None, ..route("/api/hooks/") };
+        let table = RouteTable::new(None, vec![route("/api/"), open, route("/api/hooks/admin/")]);
+        let led_to = |path| match table.find(path).unwrap() {
+            Target::Route(route) => route.path.clone(),
+            other => format!("{other:?}"),
+        };
+        assert_eq!(led_to("/api/hooks/admin"), "/api/hooks/admin/");
+        assert_eq!(led_to("/api/hooks/admins"), "/api/hooks/");
+        assert_eq!(led_to("/api/hooks"), "/api/", "the wider route wants a key, so it stays");
+        assert_eq!(led_to("/api"), "/api/");
     }
 
     #[test]

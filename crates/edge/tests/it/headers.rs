@@ -17,6 +17,8 @@ async fn identity_cannot_be_forged_in_any_spelling() {
         "X_Rk_Account_Id: acc_forged",
         "X.Rk.Account.Id: acc_forged",
         "X-Rk_Key.Id: key_forged",
+        "X~Rk~Account~Id: acc_forged",
+        "X!Rk|Plan: enterprise",
         "X-RK-PLAN: enterprise",
         "X-Rk-Anything: else",
         "X-Rk-Request-Id: req_forged",

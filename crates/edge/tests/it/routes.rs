@@ -40,6 +40,16 @@ async fn a_route_without_a_key_adds_no_identity_and_takes_no_header() {
 }
 
 #[tokio::test]
+async fn a_route_without_a_key_hands_no_key_of_ours_to_its_upstream() {
+    let (_api, hooks, world) = two_upstreams().await;
+    let key = world.key();
+    let bearer = key.line().replacen("X-Api-Key: ", "Authorization: Bearer ", 1);
+    assert_eq!(ask(world.public, "POST /api/webhooks/x", &[&key.line(), &bearer]).await.status(), 200);
+    let seen = hooks.only();
+    assert_eq!((seen.header("x-api-key"), seen.header("authorization")), (None, None));
+}
+
+#[tokio::test]
 async fn a_good_key_where_no_route_leads_learns_that_routes_lack_one() {
     let upstream = Upstream::simple().await;
     let routes = vec![Route::new("/api/v1/", upstream.uri())];
