@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 macro_rules! error_codes {
     ($($(#[$doc:meta])* $name:ident = $word:literal, $status:literal, $title:literal;)+) => {
         /// The whole error vocabulary. Codes are stable; titles are for people.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
         pub enum ErrorCode { $($(#[$doc])* #[serde(rename = $word)] $name,)+ }
 
         impl ErrorCode {
@@ -38,6 +38,20 @@ macro_rules! error_codes {
             }
         }
     };
+}
+
+// By hand: the derive does not see the words that the macro above gives to serde.
+impl utoipa::ToSchema for ErrorCode {}
+
+impl utoipa::PartialSchema for ErrorCode {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        let words = Self::ALL.iter().map(|code| code.as_str());
+        utoipa::openapi::ObjectBuilder::new()
+            .schema_type(utoipa::openapi::schema::Type::String)
+            .description(Some("The whole error vocabulary."))
+            .enum_values(Some(words))
+            .into()
+    }
 }
 
 error_codes! {
@@ -177,6 +191,15 @@ mod tests {
             assert!(code.status() >= last, "{}", code.as_str());
             last = code.status();
         }
+    }
+
+    #[test]
+    fn the_description_lists_the_words_that_are_on_the_wire() {
+        let schema = serde_json::to_value(<ErrorCode as utoipa::PartialSchema>::schema()).unwrap();
+        let described: Vec<&str> =
+            schema["enum"].as_array().unwrap().iter().flat_map(|v| v.as_str()).collect();
+        let sent: Vec<&str> = ErrorCode::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(described, sent);
     }
 
     #[test]

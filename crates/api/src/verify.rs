@@ -27,7 +27,7 @@ pub struct VerifyRequest {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VerifyContext {
-    /// Client address.
+    /// Client address. Without it, failed look-ups are not bounded for each address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ip: Option<String>,
     /// Request method.

@@ -156,10 +156,10 @@ impl Store {
         let file = file.map_err(|error| Error::backup(format_args!("{}: {error}", path.display())))?;
         let destination = path.to_str().ok_or_else(|| Error::backup("the path is not UTF-8"));
         let copied = match destination {
-            Ok(destination) => self.reader().execute("VACUUM INTO $1", [text(destination)]).await,
+            Ok(destination) => self.reader().execute_at_length("VACUUM INTO $1", [text(destination)]).await,
             Err(error) => Err(error),
         };
-        let durable = copied.and_then(|_| file.sync_all().map_err(Error::backup));
+        let durable = copied.and_then(|()| file.sync_all().map_err(Error::backup));
         if durable.is_err() {
             let _ = std::fs::remove_file(path);
         }

@@ -3,15 +3,29 @@
 //! Statements are constants except where a list of rows makes their length, so no input becomes SQL.
 
 use std::borrow::Cow;
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, FromQueryResult, SqliteTransactionMode,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, FromQueryResult, SqliteTransactionMode,
     Statement, TransactionOptions, TransactionTrait, Value,
 };
 
 use crate::error::Error;
+
+/// How long any one statement may take. Longer than every limit that the database itself has been given, so
+/// that it decides only when the database says nothing at all: a frozen server, a lost network. The statement
+/// is left alone then, never cancelled: what it did is unknown.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(12);
+
+async fn bounded<T>(answer: impl Future<Output = Result<T, DbErr>>) -> Result<T, Error> {
+    match tokio::time::timeout(ANSWER_DEADLINE, answer).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(Error::unavailable("the database did not answer in time")),
+    }
+}
 
 /// Statements sent to the database since the store was opened, `BEGIN` and `COMMIT` included.
 #[derive(Debug, Clone, Default)]
@@ -52,13 +66,24 @@ impl<C: ConnectionTrait> Sql<C> {
         values: impl IntoIterator<Item = Value>,
     ) -> Result<u64, Error> {
         let statement = self.statement(Cow::Borrowed(sql), values);
-        Ok(self.connection.execute_raw(statement).await?.rows_affected())
+        Ok(bounded(self.connection.execute_raw(statement)).await?.rows_affected())
+    }
+
+    /// Runs a statement that copies a whole database, which takes as long as it takes.
+    pub(crate) async fn execute_at_length(
+        &self,
+        sql: &'static str,
+        values: impl IntoIterator<Item = Value>,
+    ) -> Result<(), Error> {
+        let statement = self.statement(Cow::Borrowed(sql), values);
+        self.connection.execute_raw(statement).await?;
+        Ok(())
     }
 
     /// Runs a statement whose text was built from constants.
     pub(crate) async fn execute_built(&self, sql: String, values: Vec<Value>) -> Result<u64, Error> {
         let statement = self.statement(Cow::Owned(sql), values);
-        Ok(self.connection.execute_raw(statement).await?.rows_affected())
+        Ok(bounded(self.connection.execute_raw(statement)).await?.rows_affected())
     }
 
     /// The first row, if there is one.
@@ -68,7 +93,7 @@ impl<C: ConnectionTrait> Sql<C> {
         values: impl IntoIterator<Item = Value>,
     ) -> Result<Option<R>, Error> {
         let statement = self.statement(Cow::Borrowed(sql), values);
-        let row = self.connection.query_one_raw(statement).await?;
+        let row = bounded(self.connection.query_one_raw(statement)).await?;
         Ok(row.map(|row| R::from_query_result(&row, "")).transpose()?)
     }
 
@@ -88,7 +113,7 @@ impl<C: ConnectionTrait> Sql<C> {
         values: impl IntoIterator<Item = Value>,
     ) -> Result<Vec<R>, Error> {
         let statement = self.statement(Cow::Borrowed(sql), values);
-        let rows = self.connection.query_all_raw(statement).await?;
+        let rows = bounded(self.connection.query_all_raw(statement)).await?;
         rows.iter().map(|row| R::from_query_result(row, "").map_err(Error::from)).collect()
     }
 }
@@ -109,7 +134,7 @@ impl Pool {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        let connection = self.connection.begin_with_options(options).await?;
+        let connection = bounded(self.connection.begin_with_options(options)).await?;
         Ok(Sql { connection, statements: self.statements.clone() })
     }
 }
@@ -117,12 +142,12 @@ impl Pool {
 impl Transaction {
     pub(crate) async fn commit(self) -> Result<(), Error> {
         self.statements.add_one();
-        Ok(self.connection.commit().await?)
+        bounded(self.connection.commit()).await
     }
 
     pub(crate) async fn rollback(self) -> Result<(), Error> {
         self.statements.add_one();
-        Ok(self.connection.rollback().await?)
+        bounded(self.connection.rollback()).await
     }
 }
 
