@@ -109,6 +109,15 @@ fn say_warnings(settings: &Settings, is_new_prefix: bool) {
              to Stripe; a product of your own wants a key_prefix of its own"
         );
     }
+    if !settings.listeners.internal.ip().is_loopback() {
+        tracing::warn!(
+            "internal_listen is not on loopback: whoever reaches {} may try operator tokens; keep it off the Internet",
+            settings.listeners.internal
+        );
+    }
+    if settings.listeners.trusted_proxies.iter().any(|proxy| proxy.prefix_len() == 0) {
+        tracing::warn!("trusted_proxies names everybody: any client may then claim any address");
+    }
     if settings.listeners.authz.is_some() {
         tracing::warn!("authz_listen has no effect yet: this version has no forward auth");
     }
