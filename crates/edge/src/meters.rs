@@ -53,7 +53,7 @@ pub(crate) struct Meters {
     gateway: DoorMeters,
     own: DoorMeters,
     verify: DoorMeters,
-    /// Long connections ended because their key or account no longer allows them.
+    /// Streams and slow exchanges ended because their key or account no longer allows them.
     pub(crate) streams_cut: Counter,
     /// Requests that an upstream failed: not reached, broken, or too slow.
     pub(crate) upstream_failures: Counter,
@@ -132,6 +132,6 @@ pub fn describe_metrics() {
     describe_counter!("rndrkit_decisions_total", "Decisions on requests, by door and code");
     describe_histogram!("rndrkit_decision_seconds", Unit::Seconds, "Time that a decision took, by door");
     describe_gauge!("rndrkit_connections", "Open connections, upgraded ones included, by listener");
-    describe_counter!("rndrkit_streams_cut_total", "Long connections ended because their key was");
+    describe_counter!("rndrkit_streams_cut_total", "Streams and slow exchanges ended because their key was");
     describe_counter!("rndrkit_upstream_failures_total", "Requests that an upstream did not answer properly");
 }

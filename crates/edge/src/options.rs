@@ -91,8 +91,11 @@ pub struct Limits {
     pub response_timeout: Duration,
     /// Longest silence of a response's body or an upgraded connection.
     pub stream_idle: Duration,
-    /// How often a long connection is judged again without a change, for ends that only time brings.
+    /// How often a watched exchange is judged again without a change, for ends that only time brings.
     pub recheck_interval: Duration,
+    /// How long an exchange with an end of its own goes on after its key's: one of known length, or one that
+    /// waits for its answer. Upgraded connections, event streams and bodies of unknown length have none.
+    pub plain_grace: Duration,
     /// How long a shutdown waits for requests and streams in progress.
     pub shutdown: Duration,
 }
@@ -111,7 +114,10 @@ impl Default for Limits {
             response_timeout: Duration::from_secs(60),
             // Longer than any usual heartbeat, short enough that dead peers do not fill the table.
             stream_idle: Duration::from_secs(600),
-            recheck_interval: Duration::from_secs(30),
+            // A look costs a look into memory, and an expired key keeps a stream for no longer than that.
+            recheck_interval: Duration::from_secs(5),
+            // Ample for an answer that is nearly there, and too short to be of use to a key that is gone.
+            plain_grace: Duration::from_secs(5),
             shutdown: Duration::from_secs(25),
         }
     }

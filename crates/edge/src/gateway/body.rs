@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use tokio::time::Sleep;
 
 use super::headers;
-use super::long::StreamGuard;
+use super::long::{Kind, StreamGuard};
 use crate::body::BoxError;
 
 /// The other side sent nothing for too long.
@@ -51,14 +51,43 @@ impl Pause {
     }
 }
 
-/// How far a request's body has come, for whoever waits for the answer.
-#[derive(Debug, Default)]
-pub(crate) struct Progress {
+/// What both directions of an exchange share: how far the request's body has come, and the guard, which
+/// lives until the later of them ends.
+pub(crate) struct Passage {
     pieces: AtomicU64,
     failed: AtomicBool,
+    sent: AtomicBool,
+    /// None where no key was wanted.
+    guard: Option<StreamGuard>,
 }
 
-impl Progress {
+impl Passage {
+    pub(crate) const fn new(guard: Option<StreamGuard>) -> Self {
+        Self {
+            pieces: AtomicU64::new(0),
+            failed: AtomicBool::new(false),
+            sent: AtomicBool::new(false),
+            guard,
+        }
+    }
+
+    /// The guard, where the exchange rests on a key.
+    pub(crate) const fn guard(&self) -> Option<&StreamGuard> {
+        self.guard.as_ref()
+    }
+
+    /// Begins to watch the exchange.
+    pub(crate) fn watch(&self, kind: Kind) {
+        if let Some(guard) = &self.guard {
+            guard.start(kind);
+        }
+    }
+
+    /// Whether nothing more of the request's body is passed on.
+    pub(crate) fn sent(&self) -> bool {
+        self.sent.load(Ordering::Acquire)
+    }
+
     /// Pieces taken so far.
     pub(crate) fn pieces(&self) -> u64 {
         self.pieces.load(Ordering::Relaxed)
@@ -74,13 +103,18 @@ impl Progress {
 pub(crate) struct RequestBody {
     inner: Incoming,
     pause: Pause,
-    progress: Arc<Progress>,
+    passage: Arc<Passage>,
 }
 
 impl RequestBody {
-    pub(crate) fn new(inner: Incoming, longest_pause: Duration) -> (Self, Arc<Progress>) {
-        let progress = Arc::new(Progress::default());
-        (Self { inner, pause: Pause::new(longest_pause), progress: progress.clone() }, progress)
+    pub(crate) const fn new(inner: Incoming, longest_pause: Duration, passage: Arc<Passage>) -> Self {
+        Self { inner, pause: Pause::new(longest_pause), passage }
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        self.passage.sent.store(true, Ordering::Release);
     }
 }
 
@@ -95,17 +129,17 @@ impl Body for RequestBody {
         match Pin::new(&mut self.inner).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.pause.end();
-                self.progress.pieces.fetch_add(1, Ordering::Relaxed);
+                self.passage.pieces.fetch_add(1, Ordering::Relaxed);
                 Poll::Ready(Some(Ok(cleaned(frame))))
             }
             Poll::Ready(Some(Err(error))) => {
-                self.progress.failed.store(true, Ordering::Release);
+                self.passage.failed.store(true, Ordering::Release);
                 Poll::Ready(Some(Err(error.into())))
             }
             Poll::Ready(None) => Poll::Ready(None),
             Poll::Pending => {
                 let stalled = ready!(self.pause.poll(cx));
-                self.progress.failed.store(true, Ordering::Release);
+                self.passage.failed.store(true, Ordering::Release);
                 Poll::Ready(Some(Err(stalled.into())))
             }
         }
@@ -125,19 +159,31 @@ pub(crate) struct ResponseBody {
     inner: Incoming,
     pause: Pause,
     pieces: u32,
-    /// Present while the connection may have to be cut.
-    guard: Option<StreamGuard>,
+    kind: Kind,
+    watched: bool,
+    /// Present until the body has ended.
+    passage: Option<Arc<Passage>>,
 }
 
 impl ResponseBody {
-    pub(crate) fn new(inner: Incoming, longest_pause: Duration, guard: Option<StreamGuard>) -> Self {
-        Self { inner, pause: Pause::new(longest_pause), pieces: 0, guard }
+    pub(crate) const fn new(
+        inner: Incoming,
+        longest_pause: Duration,
+        kind: Kind,
+        passage: Arc<Passage>,
+    ) -> Self {
+        let pause = Pause::new(longest_pause);
+        Self { inner, pause, pieces: 0, kind, watched: false, passage: Some(passage) }
     }
 
     /// Begins to watch a body that does not end at once. One that is there in a piece needs no watching.
     fn watch(&mut self) {
-        if let Some(guard) = &mut self.guard {
-            guard.start();
+        if self.watched {
+            return;
+        }
+        self.watched = true;
+        if let Some(passage) = &self.passage {
+            passage.watch(self.kind);
         }
     }
 }
@@ -160,11 +206,11 @@ impl Body for ResponseBody {
                 Poll::Ready(Some(Ok(cleaned(frame))))
             }
             Poll::Ready(Some(Err(error))) => {
-                self.guard = None;
+                self.passage = None;
                 Poll::Ready(Some(Err(error.into())))
             }
             Poll::Ready(None) => {
-                self.guard = None;
+                self.passage = None;
                 Poll::Ready(None)
             }
             Poll::Pending => {

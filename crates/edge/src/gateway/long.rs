@@ -1,14 +1,14 @@
-//! Connections that outlive their decision: watched, and cut when their key may no longer have them.
+//! Exchanges that outlive their decision: watched, and cut when their key may no longer have them.
 //!
 //! A cut closes the caller's socket. It does not wait for anybody to read or write, so a caller that has
 //! stopped reading is cut like any other.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rndrkit_verifier::{Verifier, Watch};
 use tokio::task::AbortHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::connection::Connection;
 use crate::edge::Edge;
@@ -16,8 +16,17 @@ use crate::edge::Edge;
 /// Longest time that a renewed judgement may take. A cut is promised within a second of the change.
 const RECHECK_DEADLINE: Duration = Duration::from_millis(800);
 
-/// Judges one long connection anew whenever its key or account changes, and now and then for ends that only
-/// time brings.
+/// How soon an exchange is cut once its key no longer allows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// It has an end of its own: a known length, or an answer that is being made. It may finish, but soon.
+    Plain,
+    /// It lasts as long as it likes: a stream of events, or a body whose length nobody knows. At once.
+    Long,
+}
+
+/// Judges one exchange anew whenever its key or account changes, and now and then for ends that only time
+/// brings.
 pub(crate) struct Overseer {
     verifier: Arc<Verifier>,
     watch: Watch,
@@ -25,56 +34,94 @@ pub(crate) struct Overseer {
 }
 
 impl Overseer {
-    pub(crate) fn new(edge: &Edge, watch: Watch) -> Self {
+    fn new(edge: &Edge, watch: Watch) -> Self {
         Self { verifier: edge.verifier.clone(), watch, interval: edge.options.limits.recheck_interval }
     }
 
-    /// Resolves when the connection is no longer allowed. Not knowing is not allowed.
-    pub(crate) async fn until_refused(mut self) {
+    /// Resolves when the exchange is no longer allowed. Not knowing is not allowed.
+    pub(crate) async fn until_refused(&mut self) {
         loop {
             // The end of the interval is a reason to look, like a change.
             let _ = timeout(self.interval, self.watch.changed()).await;
-            if !timeout(RECHECK_DEADLINE, self.verifier.recheck(&self.watch)).await.unwrap_or(false) {
+            if !self.is_allowed().await {
                 return;
             }
         }
     }
+
+    /// Resolves when the exchange is no longer allowed, and was not a while before either. What was unknown
+    /// or taken back for a moment in between is forgiven: a plain exchange is not worth losing for it.
+    async fn until_refused_for(&mut self, grace: Duration) {
+        loop {
+            self.until_refused().await;
+            sleep(grace).await;
+            if !self.is_allowed().await {
+                return;
+            }
+        }
+    }
+
+    async fn is_allowed(&self) -> bool {
+        timeout(RECHECK_DEADLINE, self.verifier.recheck(&self.watch)).await.unwrap_or(false)
+    }
 }
 
-/// Cuts a connection when its overseer says so, for as long as the guard lives.
+/// Cuts a connection when its exchange is no longer allowed, for as long as the guard lives.
+///
+/// It begins to watch when it is told to, so that an exchange that ends at once pays nothing. Nothing is
+/// lost by beginning later: changes since the decision are seen.
 pub(crate) struct StreamGuard {
-    waiting: Option<(Overseer, Arc<Connection>, metrics::Counter)>,
-    running: Option<AbortHandle>,
+    edge: Arc<Edge>,
+    watch: Watch,
+    connection: Arc<Connection>,
+    plain: OnceLock<AbortHandle>,
+    long: OnceLock<AbortHandle>,
 }
 
 impl StreamGuard {
-    /// A guard that has not begun to watch. Nothing is lost by beginning later: changes since the decision
-    /// are seen.
-    pub(crate) fn new(edge: &Edge, watch: Watch, connection: Arc<Connection>) -> Self {
-        let waiting = (Overseer::new(edge, watch), connection, edge.meters.streams_cut.clone());
-        Self { waiting: Some(waiting), running: None }
+    /// A guard that has not begun to watch.
+    pub(crate) fn new(edge: Arc<Edge>, watch: Watch, connection: Arc<Connection>) -> Self {
+        Self { edge, watch, connection, plain: OnceLock::new(), long: OnceLock::new() }
     }
 
-    /// Whether it watches.
-    pub(crate) const fn has_started(&self) -> bool {
-        self.running.is_some()
+    /// An overseer for somebody else who watches.
+    pub(crate) fn overseer(&self) -> Overseer {
+        Overseer::new(&self.edge, self.watch.clone())
     }
 
-    /// Begins to watch; further calls do nothing.
-    pub(crate) fn start(&mut self) {
-        let Some((overseer, connection, cut)) = self.waiting.take() else { return };
+    /// Begins to watch. What is long stays long; saying the same again does nothing.
+    pub(crate) fn start(&self, kind: Kind) {
+        match kind {
+            Kind::Plain if self.long.get().is_some() => {}
+            Kind::Plain => {
+                self.plain.get_or_init(|| self.spawn(kind));
+            }
+            Kind::Long => {
+                self.long.get_or_init(|| self.spawn(kind));
+            }
+        }
+    }
+
+    fn spawn(&self, kind: Kind) -> AbortHandle {
+        let mut overseer = self.overseer();
+        let connection = self.connection.clone();
+        let cut = self.edge.meters.streams_cut.clone();
+        let grace = self.edge.options.limits.plain_grace;
         let task = tokio::spawn(async move {
-            overseer.until_refused().await;
+            match kind {
+                Kind::Plain => overseer.until_refused_for(grace).await,
+                Kind::Long => overseer.until_refused().await,
+            }
             cut.increment(1);
             connection.cut();
         });
-        self.running = Some(task.abort_handle());
+        task.abort_handle()
     }
 }
 
 impl Drop for StreamGuard {
     fn drop(&mut self) {
-        if let Some(task) = &self.running {
+        for task in [self.plain.get(), self.long.get()].into_iter().flatten() {
             task.abort();
         }
     }

@@ -22,9 +22,9 @@ use rndrkit_api::error::ErrorCode;
 use rndrkit_domain::decision::{BudgetState, Caller, Decision};
 use rndrkit_verifier::Watch;
 
-use self::body::{RequestBody, ResponseBody};
+use self::body::{Passage, RequestBody, ResponseBody};
 use self::headers::Outgoing;
-use self::long::{Overseer, StreamGuard};
+use self::long::{Kind, StreamGuard};
 use self::path::{RouteTable, Target};
 use self::tunnel::Tunnel;
 use self::upstream::UpstreamError;
@@ -173,16 +173,15 @@ async fn forward(
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
 
-    let guard = admission.watch.clone().map(|watch| {
-        let mut guard = StreamGuard::new(edge, watch, exchange.connection.clone());
-        if incoming.size_hint().exact().is_none() {
-            guard.start();
-        }
-        guard
-    });
-    let (body, progress) = RequestBody::new(incoming, edge.options.limits.body_stall);
-    match edge.upstream.send(Request::from_parts(parts, body), &progress).await {
-        Ok(response) => relay(edge, exchange, response, client_upgrade, admission.watch, guard),
+    let connection = &exchange.connection;
+    let guard = admission.watch.map(|watch| StreamGuard::new(edge.clone(), watch, connection.clone()));
+    let passage = Arc::new(Passage::new(guard));
+    if incoming.size_hint().exact().is_none() {
+        passage.watch(Kind::Long);
+    }
+    let body = RequestBody::new(incoming, edge.options.limits.body_stall, passage.clone());
+    match edge.upstream.send(Request::from_parts(parts, body), &passage).await {
+        Ok(response) => relay(edge, exchange, response, client_upgrade, passage),
         Err(error) => failed(edge, exchange, route, &error),
     }
 }
@@ -208,8 +207,7 @@ fn relay(
     exchange: &Exchange,
     mut response: Response<Incoming>,
     client_upgrade: Option<OnUpgrade>,
-    watch: Option<Watch>,
-    guard: Option<StreamGuard>,
+    passage: Arc<Passage>,
 ) -> Response<EdgeBody> {
     let limits = &edge.options.limits;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -223,7 +221,7 @@ fn relay(
         Tunnel {
             client,
             upstream,
-            overseer: watch.map(|watch| Overseer::new(edge, watch)),
+            overseer: passage.guard().map(StreamGuard::overseer),
             connection: exchange.connection.clone(),
             idle: limits.stream_idle,
             cut: edge.meters.streams_cut.clone(),
@@ -232,16 +230,15 @@ fn relay(
         return Response::from_parts(cleaned(parts, true), EdgeBody::empty());
     }
     let (parts, incoming) = response.into_parts();
-    let endless = incoming.size_hint().exact().is_none();
-    // A request body that is still arriving keeps its guard whatever the answer's length is.
-    let guard = guard.map(|mut guard| {
-        if endless && is_event_stream(&parts) {
-            guard.start();
-        }
-        guard
-    });
-    let guard = guard.filter(|guard| endless || guard.has_started());
-    let body = EdgeBody::proxied(ResponseBody::new(incoming, limits.stream_idle, guard));
+    let events = is_event_stream(&parts);
+    let kind = if events || incoming.size_hint().exact().is_none() { Kind::Long } else { Kind::Plain };
+    if events {
+        passage.watch(kind);
+    } else if !passage.sent() {
+        // Answered early: the upload may go on for long after the answer has ended.
+        passage.watch(Kind::Plain);
+    }
+    let body = EdgeBody::proxied(ResponseBody::new(incoming, limits.stream_idle, kind, passage));
     Response::from_parts(cleaned(parts, false), body)
 }
 

@@ -54,7 +54,7 @@ impl Tunnel {
         let mut upstream = Counted { inner: TokioIo::new(upstream), moved: moved.clone() };
         let refused = async {
             match overseer {
-                Some(overseer) => overseer.until_refused().await,
+                Some(mut overseer) => overseer.until_refused().await,
                 None => std::future::pending().await,
             }
         };

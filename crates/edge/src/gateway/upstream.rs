@@ -13,13 +13,14 @@ use std::time::Duration;
 use http::{Request, Response, Uri};
 use hyper::body::Incoming;
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::timeout;
 use tower::Service;
 
-use super::body::{Progress, RequestBody};
+use super::body::{Passage, RequestBody};
+use super::long::Kind;
 use crate::body::BoxError;
 
 /// Idle connections kept per upstream; more concurrent requests than that open and close their own.
@@ -28,6 +29,9 @@ const MAX_IDLE_PER_UPSTREAM: usize = 256;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 /// First keep-alive probe, so that a vanished upstream is noticed on long connections.
 const PROBE_AFTER: Duration = Duration::from_secs(60);
+/// How long an answer may take before its exchange is watched: most take less, and then nothing is spent.
+/// Short beside the grace that a plain exchange has.
+const WATCH_AFTER: Duration = Duration::from_secs(1);
 
 /// Why there is no answer from an upstream.
 #[derive(Debug, thiserror::Error)]
@@ -83,20 +87,36 @@ impl Upstream {
     pub(crate) async fn send(
         &self,
         request: Request<RequestBody>,
-        progress: &Progress,
+        passage: &Passage,
     ) -> Result<Response<Incoming>, UpstreamError> {
+        let mut before = passage.pieces();
         let mut answer = self.client.request(request);
+        let unwatched = WATCH_AFTER.min(self.response_timeout);
+        if let Ok(result) = timeout(unwatched, &mut answer).await {
+            return result.map_err(|error| blame(error, passage));
+        }
+        passage.watch(Kind::Plain);
+        let mut longest = self.response_timeout.saturating_sub(unwatched);
         loop {
-            let before = progress.pieces();
-            match timeout(self.response_timeout, &mut answer).await {
-                Ok(Ok(response)) => return Ok(response),
-                Ok(Err(_)) if progress.failed() => return Err(UpstreamError::CallerBody),
-                Ok(Err(error)) if caused_by_timeout(&error) => return Err(UpstreamError::TimedOut),
-                Ok(Err(error)) => return Err(UpstreamError::Unreachable(error.into())),
-                Err(_) if progress.pieces() == before => return Err(UpstreamError::TimedOut),
+            match timeout(longest, &mut answer).await {
+                Ok(result) => return result.map_err(|error| blame(error, passage)),
+                Err(_) if passage.pieces() == before => return Err(UpstreamError::TimedOut),
                 Err(_) => {}
             }
+            before = passage.pieces();
+            longest = self.response_timeout;
         }
+    }
+}
+
+/// Whose fault it is that no answer came.
+fn blame(error: legacy::Error, passage: &Passage) -> UpstreamError {
+    if passage.failed() {
+        UpstreamError::CallerBody
+    } else if caused_by_timeout(&error) {
+        UpstreamError::TimedOut
+    } else {
+        UpstreamError::Unreachable(error.into())
     }
 }
 

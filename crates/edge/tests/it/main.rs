@@ -14,6 +14,7 @@ mod headers;
 mod listeners;
 mod metrics;
 mod own;
+mod plain;
 mod routes;
 mod streams;
 mod upgrades;
