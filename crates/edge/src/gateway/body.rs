@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use tokio::time::Sleep;
 
 use super::headers;
-use super::long::{Kind, StreamGuard};
+use super::long::{Kind, StreamGuard, WATCH_AFTER};
 use crate::body::BoxError;
 
 /// The other side sent nothing for too long.
@@ -23,31 +23,25 @@ use crate::body::BoxError;
 pub(crate) struct Stalled(Duration);
 
 /// Measures one pause at a time.
+#[derive(Default)]
 struct Pause {
-    longest: Duration,
     running: bool,
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
 impl Pause {
-    const fn new(longest: Duration) -> Self {
-        Self { longest, running: false, sleep: None }
-    }
-
     const fn end(&mut self) {
         self.running = false;
     }
 
-    /// Begins or goes on waiting; ready when the pause has become too long.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Stalled> {
-        let longest = self.longest;
+    /// Begins to wait for so long, or goes on with what was begun; ready when it is over.
+    fn poll(&mut self, cx: &mut Context<'_>, longest: Duration) -> Poll<()> {
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(longest)));
         if !self.running {
             self.running = true;
             sleep.as_mut().set(tokio::time::sleep(longest));
         }
-        ready!(sleep.as_mut().poll(cx));
-        Poll::Ready(Stalled(longest))
+        sleep.as_mut().poll(cx)
     }
 }
 
@@ -102,13 +96,14 @@ impl Passage {
 /// A caller's body on its way to the upstream.
 pub(crate) struct RequestBody {
     inner: Incoming,
+    longest_pause: Duration,
     pause: Pause,
     passage: Arc<Passage>,
 }
 
 impl RequestBody {
-    pub(crate) const fn new(inner: Incoming, longest_pause: Duration, passage: Arc<Passage>) -> Self {
-        Self { inner, pause: Pause::new(longest_pause), passage }
+    pub(crate) fn new(inner: Incoming, longest_pause: Duration, passage: Arc<Passage>) -> Self {
+        Self { inner, longest_pause, pause: Pause::default(), passage }
     }
 }
 
@@ -138,9 +133,10 @@ impl Body for RequestBody {
             }
             Poll::Ready(None) => Poll::Ready(None),
             Poll::Pending => {
-                let stalled = ready!(self.pause.poll(cx));
+                let longest = self.longest_pause;
+                ready!(self.pause.poll(cx, longest));
                 self.passage.failed.store(true, Ordering::Release);
-                Poll::Ready(Some(Err(stalled.into())))
+                Poll::Ready(Some(Err(Stalled(longest).into())))
             }
         }
     }
@@ -157,23 +153,39 @@ impl Body for RequestBody {
 /// An upstream's body on its way to the caller.
 pub(crate) struct ResponseBody {
     inner: Incoming,
+    longest_pause: Duration,
     pause: Pause,
     pieces: u32,
     kind: Kind,
+    /// Whether nothing is left to be done about watching.
     watched: bool,
     /// Present until the body has ended.
     passage: Option<Arc<Passage>>,
 }
 
 impl ResponseBody {
-    pub(crate) const fn new(
-        inner: Incoming,
-        longest_pause: Duration,
-        kind: Kind,
-        passage: Arc<Passage>,
-    ) -> Self {
-        let pause = Pause::new(longest_pause);
-        Self { inner, pause, pieces: 0, kind, watched: false, passage: Some(passage) }
+    pub(crate) fn new(inner: Incoming, longest_pause: Duration, kind: Kind, passage: Arc<Passage>) -> Self {
+        let watched = passage.guard().is_none();
+        let pause = Pause::default();
+        Self { inner, longest_pause, pause, pieces: 0, kind, watched, passage: Some(passage) }
+    }
+
+    /// Waits for the next piece, and begins to watch: at once what is long, after a while what is plain.
+    /// Ready when the pause has become too long.
+    fn poll_pause(&mut self, cx: &mut Context<'_>) -> Poll<Stalled> {
+        let mut longest = self.longest_pause;
+        if self.kind == Kind::Long {
+            self.watch();
+        }
+        if !self.watched {
+            let unwatched = WATCH_AFTER.min(longest);
+            ready!(self.pause.poll(cx, unwatched));
+            self.pause.end();
+            self.watch();
+            longest = longest.saturating_sub(unwatched);
+        }
+        ready!(self.pause.poll(cx, longest));
+        Poll::Ready(Stalled(self.longest_pause))
     }
 
     /// Begins to watch a body that does not end at once. One that is there in a piece needs no watching.
@@ -214,8 +226,7 @@ impl Body for ResponseBody {
                 Poll::Ready(None)
             }
             Poll::Pending => {
-                self.watch();
-                let stalled = ready!(self.pause.poll(cx));
+                let stalled = ready!(self.poll_pause(cx));
                 Poll::Ready(Some(Err(stalled.into())))
             }
         }

@@ -16,6 +16,10 @@ use crate::edge::Edge;
 /// Longest time that a renewed judgement may take. A cut is promised within a second of the change.
 const RECHECK_DEADLINE: Duration = Duration::from_millis(800);
 
+/// How long a plain exchange may wait before it is watched: most wait less, and then nothing is spent. Short
+/// beside the grace that it has.
+pub(crate) const WATCH_AFTER: Duration = Duration::from_secs(1);
+
 /// How soon an exchange is cut once its key no longer allows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {

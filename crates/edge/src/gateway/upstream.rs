@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use tower::Service;
 
 use super::body::{Passage, RequestBody};
-use super::long::Kind;
+use super::long::{Kind, WATCH_AFTER};
 use crate::body::BoxError;
 
 /// Idle connections kept per upstream; more concurrent requests than that open and close their own.
@@ -29,10 +29,6 @@ const MAX_IDLE_PER_UPSTREAM: usize = 256;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 /// First keep-alive probe, so that a vanished upstream is noticed on long connections.
 const PROBE_AFTER: Duration = Duration::from_secs(60);
-/// How long an answer may take before its exchange is watched: most take less, and then nothing is spent.
-/// Short beside the grace that a plain exchange has.
-const WATCH_AFTER: Duration = Duration::from_secs(1);
-
 /// Why there is no answer from an upstream.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UpstreamError {
