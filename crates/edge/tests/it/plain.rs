@@ -29,6 +29,8 @@ async fn world(upstream: &Upstream, plain_grace: Duration) -> World {
 const SHORT: Duration = Duration::from_millis(300);
 /// A grace that no test waits for.
 const AMPLE: Duration = Duration::from_secs(600);
+/// Longer than an exchange may wait unwatched.
+const WATCHED_BY_THEN: Duration = Duration::from_millis(1_500);
 
 /// An upstream that answers with four bytes, one per permit.
 async fn dripping() -> (Upstream, Arc<Semaphore>) {
@@ -100,7 +102,7 @@ async fn an_answer_that_is_complete_within_the_grace_arrives_whole() {
     assert_eq!(client.exactly(1).await, b"x");
     world.revoke(&key);
     // Long enough that a cut at once would have happened.
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    tokio::time::sleep(WATCHED_BY_THEN).await;
     permits.add_permits(3);
     assert_eq!(client.exactly(3).await, b"xxx");
 }
@@ -111,6 +113,7 @@ async fn a_refusal_that_is_taken_back_within_the_grace_costs_nothing() {
     let world = world(&upstream, Duration::from_secs(1)).await;
     let key = world.key();
     let mut client = begin(&world, &key).await;
+    tokio::time::sleep(WATCHED_BY_THEN).await;
     world.suspend(&key);
     tokio::time::sleep(Duration::from_millis(300)).await;
     world.change(&key, |facts| facts.account.status = AccountStatus::Active);
@@ -166,7 +169,8 @@ async fn an_upload_of_known_length_is_cut_after_the_grace() {
 
 #[tokio::test]
 async fn an_upload_that_was_answered_early_is_cut_too() {
-    let (upstream, _has_begun, mut is_gone) = swallowing("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+    let (upstream, _has_begun, mut is_gone) =
+        swallowing("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
     let world = world(&upstream, SHORT).await;
     let key = world.key();
     let mut client = connect(world.public).await;
@@ -209,8 +213,7 @@ async fn a_plain_wait_that_becomes_a_stream_has_no_grace_left() {
     let key = world.key();
     let mut client = connect(world.public).await;
     client.send(request("GET /api/x", &[&key.line()], "")).await;
-    // Long enough that the wait is watched.
-    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    tokio::time::sleep(WATCHED_BY_THEN).await;
     world.revoke(&key);
     go.add_permits(1);
     let seen = String::from_utf8(client.read_to_end().await).unwrap();
