@@ -35,6 +35,9 @@ pub enum StartError {
     /// The data folder cannot be used.
     #[error(transparent)]
     DataFolder(#[from] DataFolderError),
+    /// Neither the settings nor a data folder hold an operator token.
+    #[error("operator_token is not set; give it 32 characters or more")]
+    NoOperatorToken,
     /// The database cannot be used.
     #[error("{}", database_text(.0))]
     Database(#[from] rndrkit_store::Error),

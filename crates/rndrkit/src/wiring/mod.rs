@@ -70,10 +70,10 @@ impl Server {
         // Before the ports: when this very installation runs already, another port is no help. The folder
         // itself is made only when the ports are ours, so that a failed start leaves nothing behind.
         if DataFolder::is_in_use(&settings.storage.data_dir) {
-            DataFolder::open(&settings.storage.data_dir)?;
+            open_folder(settings)?;
         }
         let bound = Bound::bind(&settings.listeners).await?;
-        let folder = DataFolder::open(&settings.storage.data_dir)?;
+        let folder = open_folder(settings)?;
         let (stop, stopping) = watch::channel(false);
         let parts = Parts::build(settings, folder, clock, entropy.clone()).await?;
         let first_account_link = parts.control.first_account_link().await?;
@@ -124,6 +124,14 @@ impl Server {
         }
         self.parts.stop().await;
     }
+}
+
+/// The data folder, if anything of this installation lies in it: on PostgreSQL with a token from the settings
+/// nothing does, and a container may be read-only.
+fn open_folder(settings: &Settings) -> Result<Option<DataFolder>, StartError> {
+    let is_needed =
+        settings.storage.database.sqlite_path().is_some() || settings.access.operator_token.is_none();
+    Ok(if is_needed { Some(DataFolder::open(&settings.storage.data_dir)?) } else { None })
 }
 
 struct Addresses {

@@ -44,22 +44,24 @@ pub(super) struct Parts {
     tasks: Vec<JoinHandle<()>>,
     upkeep: JoinHandle<()>,
     /// The folder's lock, held to the end.
-    _folder: DataFolder,
+    _folder: Option<DataFolder>,
 }
 
 impl Parts {
     pub(super) async fn build(
         settings: &Settings,
-        mut folder: DataFolder,
+        mut folder: Option<DataFolder>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, StartError> {
         let metrics = install_metrics();
         rndrkit_verifier::describe_metrics();
         rndrkit_edge::describe_metrics();
-        let (operator_token, operator_token_file) = operator_token(settings, &folder, &*entropy)?;
+        let (operator_token, operator_token_file) = operator_token(settings, folder.as_ref(), &*entropy)?;
         if let Some(path) = settings.storage.database.sqlite_path() {
-            folder.lock_database(path)?;
+            if let Some(folder) = &mut folder {
+                folder.lock_database(path)?;
+            }
             DataFolder::prepare_database_file(path)?;
         }
         let store = Store::open(&OpenOptions::new(settings.storage.database.url())).await?;
@@ -198,13 +200,13 @@ async fn claim(
 
 fn operator_token(
     settings: &Settings,
-    folder: &DataFolder,
+    folder: Option<&DataFolder>,
     entropy: &dyn Entropy,
 ) -> Result<(Digest, Option<PathBuf>), StartError> {
     if let Some(token) = &settings.access.operator_token {
         return Ok((token.digest(), None));
     }
-    let token = folder.operator_token(entropy)?;
+    let token = folder.ok_or(StartError::NoOperatorToken)?.operator_token(entropy)?;
     Ok((token.secret.digest(), Some(token.path)))
 }
 

@@ -53,6 +53,7 @@ async fn promise_7_on_postgresql_what_was_acknowledged_survives_kill_9() {
 #[tokio::test]
 async fn a_restart_on_postgresql_keeps_everything_and_a_second_process_is_refused() {
     let Some((mut server, database)) = server_or_notice().await else { return };
+    assert!(!server.data().exists(), "nothing is kept in a folder here, so none is needed");
     let account = server.account("ada@example.com", "agency").await;
     let (_, secret) = server.key(&account, "Production").await;
     let (gone, gone_secret) = server.key(&account, "Old").await;
