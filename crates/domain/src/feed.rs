@@ -17,6 +17,11 @@ pub enum FeedKind {
     Plans,
     /// The operator API's tokens changed.
     Tokens,
+    /// A key was ended; otherwise as [`Self::Key`]. Told apart so that it can be ended again should the
+    /// database lose it.
+    KeyRevoked,
+    /// Keys may have another prefix from now on.
+    Prefixes,
     /// Written by a newer version.
     Unknown(i16),
 }
@@ -30,6 +35,8 @@ impl FeedKind {
             Self::Account => 2,
             Self::Plans => 3,
             Self::Tokens => 4,
+            Self::KeyRevoked => 5,
+            Self::Prefixes => 6,
             Self::Unknown(number) => number,
         }
     }
@@ -42,6 +49,8 @@ impl FeedKind {
             2 => Self::Account,
             3 => Self::Plans,
             4 => Self::Tokens,
+            5 => Self::KeyRevoked,
+            6 => Self::Prefixes,
             other => Self::Unknown(other),
         }
     }

@@ -13,6 +13,7 @@ pub mod id;
 pub mod key;
 pub mod key_text;
 pub mod link;
+pub mod node;
 pub mod plan;
 pub mod random;
 pub mod text;

@@ -59,6 +59,10 @@ impl KeySource for EverySecretIsGood {
     fn load_tokens(&self) -> BoxFuture<'_, Result<LoadedTokens, SourceError>> {
         Box::pin(async { Ok(LoadedTokens { head: 0, tokens: Vec::new() }) })
     }
+
+    fn load_prefixes(&self) -> BoxFuture<'_, Result<Vec<KeyPrefix>, SourceError>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
 }
 
 fn resident_mib() -> Result<f64, Box<dyn std::error::Error>> {

@@ -100,7 +100,7 @@ impl Verifier {
 
     fn obey(&self, position: &mut Position, entry: &FeedEntry) {
         match entry.kind {
-            FeedKind::Key => self.obey_key(position, entry),
+            FeedKind::Key | FeedKind::KeyRevoked => self.obey_key(position, entry),
             FeedKind::Account => {
                 entry.digests.iter().for_each(|digest| self.discard(digest));
                 match entry.account_id {
@@ -110,6 +110,8 @@ impl Verifier {
             }
             FeedKind::Plans => position.accounts.outdate_all(),
             FeedKind::Tokens => self.tokens().forget(),
+            // Whoever follows the feed has read the prefixes again before it hands this entry over.
+            FeedKind::Prefixes => {}
             FeedKind::Unknown(kind) => {
                 tracing::warn!(
                     kind,

@@ -30,8 +30,8 @@ pub use flusher::Flusher;
 pub use follower::{Follower, FollowerHandle, FollowerOptions};
 pub use meters::describe_metrics;
 pub use source::{
-    AccountFacts, BoxFuture, ChangeFeed, KeyFacts, KeySource, Loaded, LoadedTokens, SourceError, TokenFacts,
-    UsageSink,
+    AccountFacts, BoxFuture, BudgetAuthority, ChangeFeed, Draw, Grant, KeyFacts, KeySource, Loaded,
+    LoadedTokens, SourceError, TokenFacts, UsageSink,
 };
 pub use tokens::TokenDenial;
 pub use usage::UsageBuffer;

@@ -29,14 +29,14 @@ impl Target {
     fn is_named_by(&self, entry: &FeedEntry) -> bool {
         match (self, entry.kind) {
             (_, FeedKind::Unknown(_)) | (Self::Tokens, FeedKind::Tokens) => true,
-            (Self::Tokens, _) | (_, FeedKind::Tokens) => false,
+            (Self::Tokens, _) | (_, FeedKind::Tokens | FeedKind::Prefixes) => false,
             // A secret that is unknown is unknown on every plan and under every account.
             (Self::Secret(_, owner), FeedKind::Plans) => owner.is_some(),
             (Self::Secret(digest, owner), FeedKind::Account) => {
                 entry.digests.contains(digest)
                     || owner.is_some_and(|(_, account)| entry.account_id.is_none_or(|id| id == account))
             }
-            (Self::Secret(digest, owner), FeedKind::Key) => {
+            (Self::Secret(digest, owner), FeedKind::Key | FeedKind::KeyRevoked) => {
                 entry.digests.is_empty()
                     || entry.digests.contains(digest)
                     || owner.is_some_and(|(key, account)| {

@@ -20,7 +20,7 @@ use std::time::Duration;
 use rndrkit_domain::account::AccountStatus;
 use rndrkit_domain::feed::{FeedEntry, FeedHead, FeedNumber};
 use rndrkit_domain::id::AccountId;
-use rndrkit_domain::key_text::Digest;
+use rndrkit_domain::key_text::{Digest, KeyPrefix};
 use rndrkit_domain::time::{Clock, ManualClock, Monotonic, Timestamp};
 use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep};
@@ -90,6 +90,10 @@ impl KeySource for Line {
 
     fn load_tokens(&self) -> BoxFuture<'_, Result<LoadedTokens, SourceError>> {
         self.source.load_tokens()
+    }
+
+    fn load_prefixes(&self) -> BoxFuture<'_, Result<Vec<KeyPrefix>, SourceError>> {
+        self.source.load_prefixes()
     }
 }
 

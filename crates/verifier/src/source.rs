@@ -9,7 +9,7 @@ use std::pin::Pin;
 use rndrkit_domain::account::AccountStatus;
 use rndrkit_domain::feed::{FeedEntry, FeedHead, FeedNumber};
 use rndrkit_domain::id::{AccountId, KeyId, TokenId};
-use rndrkit_domain::key_text::Digest;
+use rndrkit_domain::key_text::{Digest, KeyPrefix};
 use rndrkit_domain::plan::{PlanId, RateLimit};
 use rndrkit_domain::text::{ExternalId, Name};
 use rndrkit_domain::time::Timestamp;
@@ -52,6 +52,9 @@ pub trait KeySource: Send + Sync + 'static {
 
     /// Reads all tokens of the operator API that are not deleted; the same rule about the head.
     fn load_tokens(&self) -> BoxFuture<'_, Result<LoadedTokens, SourceError>>;
+
+    /// Reads all prefixes that keys of this installation ever had. They only become more.
+    fn load_prefixes(&self) -> BoxFuture<'_, Result<Vec<KeyPrefix>, SourceError>>;
 }
 
 /// The answer to one look-up.
@@ -138,4 +141,42 @@ pub trait UsageSink: Send + Sync + 'static {
         deltas: &'a [UsageDelta],
         last_uses: &'a [LastUse],
     ) -> BoxFuture<'a, Result<(), SourceError>>;
+}
+
+/// Where the budgets that several nodes share are kept.
+pub trait BudgetAuthority: Send + Sync + 'static {
+    /// Draws for several accounts at once: one grant for each draw, in the same order. When it fails, nobody
+    /// knows whether anything was drawn; it then counts as spent.
+    fn draw<'a>(&'a self, draws: &'a [Draw]) -> BoxFuture<'a, Result<Vec<Grant>, SourceError>>;
+}
+
+/// What one node wants of one account's budget. Amounts are millionths of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Draw {
+    /// The account.
+    pub account: AccountId,
+    /// Whole requests wanted.
+    pub want: u32,
+    /// Fewer than this are of no use: then nothing is drawn.
+    pub at_least: u32,
+    /// Refill in a second, in millionths.
+    pub rate_micros: i64,
+    /// What the shared bucket holds at most, in millionths.
+    pub burst_micros: i64,
+    /// Revision of the account that the two came with.
+    pub revision: i64,
+}
+
+/// What came of one draw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grant {
+    /// Whole requests drawn (perhaps none), and what is left in the bucket, in millionths.
+    Drawn {
+        /// Drawn.
+        granted: u32,
+        /// Left.
+        left_micros: i64,
+    },
+    /// The budget follows a newer revision of the account: read it again.
+    Stale,
 }

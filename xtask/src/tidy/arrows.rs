@@ -7,11 +7,12 @@ use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 use crate::report::Outcome;
 
 /// For each of our packages, which of our packages its shipped code may use.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("rndrkit-domain", &[]),
     ("rndrkit-api", &[]),
     ("rndrkit-store", &["rndrkit-domain"]),
     ("rndrkit-verifier", &["rndrkit-domain"]),
+    ("rndrkit-cluster", &["rndrkit-domain", "rndrkit-verifier"]),
     ("rndrkit-control", &["rndrkit-domain", "rndrkit-store"]),
     ("rndrkit-server", &["rndrkit-domain", "rndrkit-api", "rndrkit-control"]),
     ("rndrkit-edge", &["rndrkit-domain", "rndrkit-api", "rndrkit-verifier"]),
@@ -23,6 +24,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
             "rndrkit-api",
             "rndrkit-store",
             "rndrkit-verifier",
+            "rndrkit-cluster",
             "rndrkit-control",
             "rndrkit-server",
             "rndrkit-edge",

@@ -94,6 +94,10 @@ impl KeySource for Source {
             self.answer(LoadedTokens { head: self.head(), tokens: stored.tokens.clone() })
         })
     }
+
+    fn load_prefixes(&self) -> BoxFuture<'_, Result<Vec<KeyPrefix>, SourceError>> {
+        Box::pin(async move { self.answer(Vec::new()) })
+    }
 }
 
 /// A request that reached the opaque service.

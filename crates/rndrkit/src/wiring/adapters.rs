@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rndrkit_domain::feed::{FeedEntry, FeedHead, FeedNumber};
-use rndrkit_domain::key_text::Digest;
+use rndrkit_domain::key_text::{Digest, KeyPrefix};
 use rndrkit_domain::time::Clock;
 use rndrkit_domain::usage::{LastUse, UsageDelta};
 use rndrkit_store::Store;
@@ -54,6 +54,10 @@ impl KeySource for StoreSource {
                 .collect();
             Ok(LoadedTokens { head: loaded.head, tokens })
         })
+    }
+
+    fn load_prefixes(&self) -> BoxFuture<'_, Result<Vec<KeyPrefix>, SourceError>> {
+        Box::pin(async move { self.store.list_prefixes().await.map_err(source_error) })
     }
 }
 

@@ -90,6 +90,7 @@ pub(crate) struct Database {
     pub(crate) feed: Vec<FeedEntry>,
     pub(crate) oldest: FeedNumber,
     pub(crate) tags: i64,
+    pub(crate) prefixes: Vec<KeyPrefix>,
 }
 
 impl Database {
@@ -189,6 +190,13 @@ impl KeySource for FakeSource {
             self.token_loads.fetch_add(1, Ordering::SeqCst);
             Self::travel(&self.gate).await;
             Ok(loaded)
+        })
+    }
+
+    fn load_prefixes(&self) -> BoxFuture<'_, Result<Vec<KeyPrefix>, SourceError>> {
+        Box::pin(async move {
+            Self::check(&self.failing)?;
+            Ok(self.database.lock().prefixes.clone())
         })
     }
 }
