@@ -49,6 +49,7 @@ const fn secret(name: &'static str, summary: &'static str) -> Setting {
 pub const SETTINGS: &[Setting] = &[
     scalar("data_dir", "DIR", "Folder for the database, the operator token and the lock"),
     secret("database_url", "File that holds the address of the database"),
+    secret("database_control_url", "File that holds the address past a pooler (PostgreSQL)"),
     scalar("public_listen", "ADDRESS", "Listener of the dashboard and /api"),
     scalar("internal_listen", "ADDRESS", "Listener of the operator API, health and metrics"),
     scalar("gateway_listen", "ADDRESS", "Listener of its own for your API, on every path"),
@@ -73,6 +74,7 @@ pub const SETTINGS: &[Setting] = &[
     scalar("own_path", "PATH", "The paths that rndrkit keeps for itself"),
     scalar("cache_keys", "NUMBER", "Keys held in memory"),
     scalar("lookup_concurrency", "NUMBER", "Look-ups of unknown keys at once"),
+    scalar("node_name", "NAME", "What people call this node (PostgreSQL)"),
     scalar("trust_seconds", "SECONDS", "How long a node rides out a lost database (PostgreSQL)"),
     scalar("beat_seconds", "SECONDS", "How often a node asks for news (PostgreSQL)"),
     scalar("audit_retention_days", "DAYS", "How long audit events are kept"),
@@ -113,7 +115,8 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
     SETTINGS.iter().map(|setting| setting.name).chain(FILE_VARIANTS)
 }
 
-const FILE_VARIANTS: [&str; 3] = ["database_url_file", "operator_token_file", "authz_secret_file"];
+const FILE_VARIANTS: [&str; 4] =
+    ["database_url_file", "database_control_url_file", "operator_token_file", "authz_secret_file"];
 
 #[cfg(test)]
 mod tests {

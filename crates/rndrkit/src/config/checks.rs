@@ -16,6 +16,9 @@ use super::{parse, resolve};
 const LISTENERS: [&str; 5] =
     ["public_listen", "internal_listen", "gateway_listen", "authz_listen", "telemetry_listen"];
 
+/// Trust outlasts so many beats.
+const BEATS_OF_TRUST: u64 = 4;
+
 /// Everything that two or more settings can get wrong together.
 pub(super) fn check_all(reader: &mut Reader<'_>) {
     check_database(reader);
@@ -34,6 +37,10 @@ fn check_database(reader: &mut Reader<'_>) {
             "with PostgreSQL you must give it, 32 characters or more, the same on every node; a good one: \
              openssl rand -hex 32",
         );
+    }
+    let on_sqlite = reader.peek("database_url", |text| text.starts_with("sqlite://").then_some(())).is_some();
+    if on_sqlite && reader.written("database_control_url").is_some() {
+        reader.reject("database_control_url", "needs a database_url that begins with postgres:// beside it");
     }
 }
 
@@ -111,8 +118,8 @@ fn plan_ids(plans: &Written) -> Option<Vec<PlanId>> {
 fn check_trust(reader: &mut Reader<'_>) {
     let trust = reader.peek("trust_seconds", |text| number_in(text, &TRUST_SECONDS));
     let beat = reader.peek("beat_seconds", |text| number_in(text, &BEAT_SECONDS));
-    // Two beats may be lost before trust ends.
-    if trust.zip(beat).is_some_and(|(trust, beat)| beat * 3 >= trust) {
-        reader.reject("trust_seconds", "must be more than three times beat_seconds");
+    // Two beats may be lost, and the third may take a while, before trust ends.
+    if trust.zip(beat).is_some_and(|(trust, beat)| beat * BEATS_OF_TRUST > trust) {
+        reader.reject("trust_seconds", "must be at least four times beat_seconds");
     }
 }

@@ -43,13 +43,17 @@ const SHUTDOWN_SECONDS: RangeInclusive<u64> = 1..=600;
 const CACHE_KEYS: RangeInclusive<u64> = 1..=20_000_000;
 /// Each one may hold a connection to the database.
 const LOOKUP_CONCURRENCY: RangeInclusive<u64> = 1..=1_024;
-/// A delete waits this long for a dead node.
+/// A change waits this long, and a little more, for a node that does not answer.
 pub(super) const TRUST_SECONDS: RangeInclusive<u64> = 1..=60;
-pub(super) const BEAT_SECONDS: RangeInclusive<u64> = 1..=19;
+/// Of the longest trust, as many as [`checks`] asks for.
+pub(super) const BEAT_SECONDS: RangeInclusive<u64> = 1..=15;
 /// Ten years.
 const RETENTION_DAYS: RangeInclusive<u64> = 1..=3_650;
 /// NIST's floor, and a length that people still manage to type.
 const PASSWORD_MIN_LENGTH: RangeInclusive<u64> = 8..=64;
+
+/// It stands for the same database by another way.
+const CONTROL_URL: &str = "must be postgres://user:password@host/database, the same database as database_url";
 
 const SECONDS_PER_DAY: u64 = 86_400;
 
@@ -113,7 +117,9 @@ fn storage(reader: &mut Reader<'_>) -> Option<Storage> {
         }
         is_postgres(text).then(|| Database::Postgres { url: hidden(text) })
     });
-    Some(Storage { data_dir: data_dir?, database: database? })
+    let control =
+        reader.optional("database_control_url", CONTROL_URL, |text| is_postgres(text).then(|| hidden(text)));
+    Some(Storage { data_dir: data_dir?, database: database?, control: control? })
 }
 
 fn listeners(reader: &mut Reader<'_>) -> Option<Listeners> {
@@ -198,11 +204,15 @@ fn gateway(reader: &mut Reader<'_>) -> Option<Gateway> {
 fn decision(reader: &mut Reader<'_>) -> Option<Decision> {
     let cache_keys = reader.number("cache_keys", &CACHE_KEYS);
     let lookup_concurrency = reader.number("lookup_concurrency", &LOOKUP_CONCURRENCY);
+    let node_name = reader.optional("node_name", "must be 1 to 64 characters", |text| {
+        Name::parse(text).ok().map(|name| name.as_str().to_owned())
+    });
     let trust = reader.number("trust_seconds", &TRUST_SECONDS);
     let beat = reader.number("beat_seconds", &BEAT_SECONDS);
     Some(Decision {
         cache_keys: usize::try_from(cache_keys?).ok()?,
         lookup_concurrency: usize::try_from(lookup_concurrency?).ok()?,
+        node_name: node_name?,
         trust: Duration::from_secs(trust?),
         beat: Duration::from_secs(beat?),
     })

@@ -45,6 +45,8 @@ pub struct Storage {
     pub data_dir: PathBuf,
     /// `database_url`.
     pub database: Database,
+    /// `database_control_url`; none: the node's own connection takes `database_url` too.
+    pub control: Option<Hidden>,
 }
 
 /// The database.
@@ -233,6 +235,8 @@ pub struct Decision {
     pub cache_keys: usize,
     /// `lookup_concurrency`.
     pub lookup_concurrency: usize,
+    /// `node_name`; none: the machine's name.
+    pub node_name: Option<String>,
     /// `trust_seconds`.
     pub trust: Duration,
     /// `beat_seconds`.

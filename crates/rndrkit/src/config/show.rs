@@ -44,6 +44,7 @@ fn is_hidden(settings: &Settings, name: &str) -> bool {
     let given = |secret: &Option<Hidden>| secret.is_some();
     match name {
         "database_url" => matches!(settings.storage.database, Database::Postgres { .. }),
+        "database_control_url" => given(&settings.storage.control),
         "operator_token" => given(&settings.access.operator_token),
         "authz_secret" => given(&settings.access.authz_secret),
         _ => false,
@@ -114,6 +115,7 @@ fn running_value(settings: &Settings, name: &str) -> Option<Value> {
     Some(match name {
         "cache_keys" => json!(decision.cache_keys),
         "lookup_concurrency" => json!(decision.lookup_concurrency),
+        "node_name" => json!(decision.node_name),
         "trust_seconds" => json!(decision.trust.as_secs()),
         "beat_seconds" => json!(decision.beat.as_secs()),
         "audit_retention_days" => days(settings.retention.audit),

@@ -81,6 +81,7 @@ fn with_nothing_written_the_defaults_of_the_contract_hold() {
     assert_eq!((settings.decision.cache_keys, settings.decision.lookup_concurrency), (200_000, 32));
     assert_eq!(settings.decision.trust, Duration::from_secs(5));
     assert_eq!(settings.decision.beat, Duration::from_secs(1));
+    assert!(settings.decision.node_name.is_none() && settings.storage.control.is_none());
     assert_eq!(settings.retention.audit, Duration::from_secs(400 * 86_400));
     assert_eq!(settings.retention.usage, Duration::from_secs(90 * 86_400));
     assert_eq!((settings.logging.format, settings.logging.level), (LogFormat::Text, LogLevel::Info));
@@ -182,7 +183,7 @@ fn all_mistakes_of_all_sources_are_reported_at_once() {
       environment RNDRKIT_ROUTES: routes: write [[routes]] into the configuration file
       environment RNDRKIT_INSECURE_HTTP: insecure_http = "yes": must be true or false
       environment RNDRKIT_CACHE_KEYS: cache_keys = "many": must be a whole number from 1 to 20,000,000
-      flag --beat-seconds: beat_seconds = "0": must be a whole number from 1 to 19
+      flag --beat-seconds: beat_seconds = "0": must be a whole number from 1 to 15
       flag --log-format: log_format = "xml": must be text or json
     "#);
 }
@@ -215,11 +216,19 @@ fn settings_are_checked_against_each_other_also_when_others_are_wrong() {
       rndrkit.toml:5: shutdown_seconds = 0: must be a whole number from 1 to 600
       rndrkit.toml:9: default_plan = "gold": must be the id of a plan: starter, pro, agency, agency_plus
       rndrkit.toml:10: key_prefix = "?": must be 2 to 10 characters a-z and 0-9 that begin with a letter, perhaps _ and 1 to 8 more, and a final _, such as rk_live_
-      rndrkit.toml:11: trust_seconds = 3: must be more than three times beat_seconds
+      rndrkit.toml:11: trust_seconds = 3: must be at least four times beat_seconds
       rndrkit.toml:12: cache_keys = 0: must be a whole number from 1 to 20,000,000
       brand_name: must be 1 to 64 characters
       operator_token: with PostgreSQL you must give it, 32 characters or more, the same on every node; a good one: openssl rand -hex 32
     "#);
+}
+
+#[test]
+fn an_address_past_a_pooler_is_for_postgresql_and_stays_hidden() {
+    let bench = Bench::new().file("database_control_url = 'postgres://rk:hunter2@db/rk'");
+    let report = bench.report();
+    assert!(report.contains("needs a database_url that begins with postgres://"), "{report}");
+    assert!(!report.contains("hunter2"), "{report}");
 }
 
 #[test]
@@ -456,6 +465,7 @@ fn every_setting_is_shown_with_a_value_unless_it_has_none() {
     assert_eq!(
         none,
         [
+            "database_control_url",
             "gateway_listen",
             "authz_listen",
             "telemetry_listen",
@@ -464,6 +474,7 @@ fn every_setting_is_shown_with_a_value_unless_it_has_none() {
             "operator_token",
             "authz_secret",
             "upstream_url",
+            "node_name",
         ]
     );
 }
