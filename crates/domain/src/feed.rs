@@ -54,6 +54,12 @@ impl FeedKind {
             other => Self::Unknown(other),
         }
     }
+
+    /// Whether keys may have a prefix after this that they could not have before.
+    #[must_use]
+    pub const fn may_bring_prefixes(self) -> bool {
+        matches!(self, Self::Prefixes | Self::Unknown(_))
+    }
 }
 
 /// One entry of the feed.

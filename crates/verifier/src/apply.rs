@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use rndrkit_domain::feed::{FeedEntry, FeedHead, FeedKind, FeedNumber};
+use rndrkit_domain::id::KeyId;
 use rndrkit_domain::key_text::Digest;
 use tokio::sync::Notify;
 
@@ -40,8 +41,10 @@ impl Applied {
 
 impl Verifier {
     /// Applies entries of the feed, in order. Those that were applied before are passed over; after a gap,
-    /// everything is forgotten first.
+    /// everything is forgotten first. Prefixes are not read: whoever follows the feed calls
+    /// [`Self::follow`].
     pub fn apply(&self, entries: &[FeedEntry]) {
+        let now = self.clock().monotonic();
         let mut position = self.position().lock();
         for entry in entries {
             match position.step_to(entry) {
@@ -57,7 +60,7 @@ impl Verifier {
                 }
             }
             self.obey(&mut position, entry);
-            position.advance(entry);
+            position.advance(entry, now);
         }
         self.applied_cell().set(position.number());
         drop(position);
@@ -74,7 +77,15 @@ impl Verifier {
         self.applied_cell().reached(number).await;
     }
 
-    /// Forgets everything (budgets excepted) and starts anew at `head`.
+    /// Keys whose end was applied here within the last hour, oldest first: to be ended again should the
+    /// database turn out to have lost that. What a reset forgets is not among what these are taken from.
+    pub fn remembered_revocations(&self) -> Vec<KeyId> {
+        let now = self.clock().monotonic();
+        self.position().lock().revocations.since_an_hour(now)
+    }
+
+    /// Forgets everything (budgets excepted) and starts anew at `head`. The prefixes in force stay; whoever
+    /// may have missed an entry calls [`Self::start_at`].
     pub fn reset(&self, head: FeedHead) {
         let mut position = self.position().lock();
         self.forget(&mut position);
@@ -110,7 +121,7 @@ impl Verifier {
             }
             FeedKind::Plans => position.accounts.outdate_all(),
             FeedKind::Tokens => self.tokens().forget(),
-            // Whoever follows the feed has read the prefixes again before it hands this entry over.
+            // Read again by `follow`, before the entry came here.
             FeedKind::Prefixes => {}
             FeedKind::Unknown(kind) => {
                 tracing::warn!(

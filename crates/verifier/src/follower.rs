@@ -5,11 +5,12 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rndrkit_domain::feed::{FeedEntry, FeedHead, FeedNumber};
+use rndrkit_domain::feed::{FeedHead, FeedNumber};
 use rndrkit_domain::time::Monotonic;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
+use crate::history::Continuation;
 use crate::source::{ChangeFeed, SourceError};
 use crate::verifier::Verifier;
 
@@ -131,94 +132,31 @@ impl Follower {
         let asked_at = self.verifier.clock().monotonic();
         let head = bounded(self.feed.head()).await?;
         if !self.positioned {
-            self.verifier.reset(head);
+            bounded(self.verifier.start_at(head)).await?;
             self.positioned = true;
         }
-        self.show_lag(head);
-        self.compare(head);
+        self.verifier.show_lag(head);
+        if let Err(lost) = self.verifier.place().compare(head) {
+            bounded(self.verifier.lose_history(head, lost)).await?;
+        }
         // What is committed from now on may be read along; it belongs to the next look.
         while self.verifier.applied() < head.number {
             self.advance(head).await?;
         }
-        self.show_lag(head);
+        self.verifier.show_lag(head);
         Ok(self.options.trust.map_or(Monotonic(u64::MAX), |term| asked_at.plus(term)))
-    }
-
-    /// Starts anew when the feed that `head` belongs to cannot lead on from the position.
-    fn compare(&self, head: FeedHead) {
-        let (number, tag) = self.place();
-        if head.number < number || (head.number == number && head.tag != tag) {
-            self.lose_history(
-                head,
-                "the feed does not continue what was applied: an older database came back",
-            );
-        } else if number + 1 < head.oldest {
-            self.lose_history(head, "entries of the feed were removed before they were applied");
-        }
     }
 
     /// One batch towards `head`.
     async fn advance(&self, head: FeedHead) -> Result<(), SourceError> {
-        let (number, tag) = self.place();
-        // From the position itself, to compare its tag.
-        let entries = bounded(self.feed.entries(number, BATCH)).await?;
-        match Continuation::of(&entries, number, tag) {
-            Continuation::Good => self.verifier.apply(&entries),
-            Continuation::Nothing => return Err(SourceError::new("the feed is shorter than its head says")),
-            Continuation::OtherHistory => {
-                self.lose_history(
-                    head,
-                    "the feed does not continue what was applied: its history was rewritten",
-                );
-            }
-            Continuation::Gap => self.lose_history(head, "entries of the feed are missing"),
+        let place = self.verifier.place();
+        // From the place itself, to compare its tag.
+        let entries = bounded(self.feed.entries(place.number, BATCH)).await?;
+        match place.continuation(&entries) {
+            Continuation::Good => bounded(self.verifier.follow(&entries)).await,
+            Continuation::Nothing => Err(SourceError::new("the feed is shorter than its head says")),
+            Continuation::Lost(lost) => bounded(self.verifier.lose_history(head, lost)).await,
         }
-        Ok(())
-    }
-
-    fn place(&self) -> (FeedNumber, i64) {
-        let position = self.verifier.position().lock();
-        (position.number(), position.tag())
-    }
-
-    fn show_lag(&self, head: FeedHead) {
-        self.verifier.meters().show_lag(head.number - self.verifier.applied());
-    }
-
-    fn lose_history(&self, head: FeedHead, why: &str) {
-        tracing::error!(head = head.number, applied = self.verifier.applied(), "{why}; all is read again");
-        self.verifier.meters().histories_lost.increment(1);
-        self.verifier.reset(head);
-    }
-}
-
-/// How entries read from the position on stand to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Continuation {
-    Good,
-    /// Nothing new.
-    Nothing,
-    /// The position's own entry has another tag.
-    OtherHistory,
-    Gap,
-}
-
-impl Continuation {
-    fn of(entries: &[FeedEntry], number: FeedNumber, tag: i64) -> Self {
-        let mut expected = match entries.first() {
-            None => return Self::Nothing,
-            Some(first) if first.number == number && first.tag != tag => return Self::OtherHistory,
-            Some(first) if first.number == number => number,
-            // The position's own entry was removed since the head was read; what follows is still whole.
-            Some(_) => number + 1,
-        };
-        for entry in entries {
-            if entry.number != expected {
-                return Self::Gap;
-            }
-            expected += 1;
-        }
-        if expected == number + 1 { Self::Nothing } else { Self::Good }
     }
 }
 

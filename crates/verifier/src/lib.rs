@@ -16,18 +16,22 @@ mod failures;
 mod fill;
 mod flusher;
 mod follower;
+mod history;
 mod limiter;
 mod meters;
 mod position;
+mod revocations;
 #[cfg(test)]
 mod simulation;
 mod tokens;
 mod usage;
 mod verifier;
+mod wall;
 mod watch;
 
 pub use flusher::Flusher;
 pub use follower::{Follower, FollowerHandle, FollowerOptions};
+pub use history::{Continuation, Lost, Place};
 pub use meters::describe_metrics;
 pub use source::{
     AccountFacts, BoxFuture, BudgetAuthority, ChangeFeed, Draw, Grant, KeyFacts, KeySource, Loaded,

@@ -9,8 +9,10 @@ use std::collections::VecDeque;
 use rndrkit_domain::feed::{FeedEntry, FeedHead, FeedKind, FeedNumber};
 use rndrkit_domain::id::{AccountId, KeyId};
 use rndrkit_domain::key_text::Digest;
+use rndrkit_domain::time::Monotonic;
 
 use crate::account::Accounts;
+use crate::revocations::Revocations;
 
 /// Entries remembered for the fence. A look-up that takes longer than this many changes reads again.
 const RECENT_ENTRIES: usize = 4_096;
@@ -62,12 +64,20 @@ pub(crate) struct Position {
     /// Raised when history is thrown away: answers asked for before that are not usable after.
     epoch: u64,
     recent: VecDeque<FeedEntry>,
+    pub(crate) revocations: Revocations,
     pub(crate) accounts: Accounts,
 }
 
 impl Position {
     pub(crate) fn new(accounts: Accounts) -> Self {
-        Self { number: 0, tag: 0, epoch: 0, recent: VecDeque::new(), accounts }
+        Self {
+            number: 0,
+            tag: 0,
+            epoch: 0,
+            recent: VecDeque::new(),
+            revocations: Revocations::default(),
+            accounts,
+        }
     }
 
     pub(crate) const fn number(&self) -> FeedNumber {
@@ -110,7 +120,10 @@ impl Position {
     }
 
     /// Moves on to `entry` and remembers it.
-    pub(crate) fn advance(&mut self, entry: &FeedEntry) {
+    pub(crate) fn advance(&mut self, entry: &FeedEntry, now: Monotonic) {
+        if let (FeedKind::KeyRevoked, Some(key)) = (entry.kind, entry.key_id) {
+            self.revocations.remember(key, now);
+        }
         if self.recent.len() == RECENT_ENTRIES {
             self.recent.pop_front();
         }
@@ -119,7 +132,8 @@ impl Position {
         self.tag = entry.tag;
     }
 
-    /// Forgets what was read so far, in flight included. Budgets stay.
+    /// Forgets what was read so far, in flight included. Budgets stay, and so do the revocations: after a
+    /// restore they are what the database no longer knows.
     pub(crate) fn forget(&mut self) {
         self.epoch += 1;
         self.accounts.forget_all();
@@ -167,7 +181,7 @@ mod tests {
     fn position_after(entries: &[FeedEntry]) -> Position {
         let mut position = Position::new(Accounts::new(10));
         for entry in entries {
-            position.advance(entry);
+            position.advance(entry, Monotonic(0));
         }
         position
     }

@@ -76,7 +76,7 @@ impl Verifier {
 
     fn judge_token(&self, set: &TokenSet, digest: &Digest) -> Result<TokenFacts, TokenDenial> {
         let token = set.get(digest).ok_or(TokenDenial::Invalid)?;
-        if token.expires_at.is_some_and(|end| end <= self.clock().now()) {
+        if token.expires_at.is_some_and(|end| end <= self.wall_at(self.clock().monotonic())) {
             return Err(TokenDenial::Invalid);
         }
         Ok(token.clone())

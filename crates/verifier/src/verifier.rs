@@ -24,6 +24,7 @@ use crate::position::{Position, ReadAt};
 use crate::source::{KeySource, SourceError};
 use crate::tokens::Tokens;
 use crate::usage::{Owner, UsageBuffer, Use};
+use crate::wall::Wall;
 use crate::watch::Watch;
 
 /// Refused secrets kept in memory: 16,384 of them take about 2 MB, and any flood is larger anyway.
@@ -93,6 +94,7 @@ pub struct Verifier {
     failures: Failures,
     tokens: Tokens,
     usage: Arc<UsageBuffer>,
+    wall: Wall,
     meters: Meters,
     started: Monotonic,
     reported_at_ns: AtomicU64,
@@ -129,6 +131,7 @@ impl Verifier {
             failures: Failures::new(),
             tokens: Tokens::default(),
             usage: Arc::new(UsageBuffer::new()),
+            wall: Wall::default(),
             meters,
             reported_at_ns: AtomicU64::new(0),
         })
@@ -137,6 +140,18 @@ impl Verifier {
     /// All prefixes that this installation has ever used.
     pub fn set_prefixes(&self, prefixes: Vec<KeyPrefix>) {
         self.prefixes.store(Arc::new(prefixes));
+    }
+
+    /// Reads the prefixes again, and adds those that are new. None is taken away: prefixes only become more,
+    /// and an answer that lacks one comes from an older database.
+    pub async fn refresh_prefixes(&self) -> Result<(), SourceError> {
+        let read = self.source.load_prefixes().await?;
+        self.prefixes.rcu(|known| {
+            let mut all = Vec::clone(known);
+            all.extend(read.iter().filter(|prefix| !known.contains(prefix)).cloned());
+            all
+        });
+        Ok(())
     }
 
     /// The prefixes in force.
@@ -168,19 +183,23 @@ impl Verifier {
 
     async fn is_still_good(&self, digest: Digest) -> bool {
         match self.resolve(digest, None).await {
-            Ok(Resolved { held: Held::Good(entry), .. }) => {
-                verdict(&entry, &entry.account.view(), self.clock.now()).is_none()
+            Ok(Resolved { held: Held::Good(entry), now, .. }) => {
+                verdict(&entry, &entry.account.view(), self.wall_at(now)).is_none()
             }
             _ => false,
         }
     }
 
     fn read(&self, secret: &[u8]) -> Result<Digest, Denial> {
-        let prefixes = self.prefixes.load();
-        if prefixes.is_empty() {
-            return Err(Denial::Unavailable);
+        if let Ok(digest) = key_text::parse(secret, &self.prefixes.load()) {
+            return Ok(digest);
         }
-        key_text::parse(secret, &prefixes).map_err(|_| Denial::InvalidKey)
+        // It may begin with a prefix that came after trust ended: read again under trust before saying no.
+        self.trusted_now().ok_or(Denial::Unavailable)?;
+        match self.prefixes.load() {
+            prefixes if prefixes.is_empty() => Err(Denial::Unavailable),
+            prefixes => key_text::parse(secret, &prefixes).map_err(|_| Denial::InvalidKey),
+        }
     }
 
     /// What is known about a secret: from memory, else from the source. After anything that was waited
@@ -242,7 +261,7 @@ impl Verifier {
             Held::Revoked(entry) => return refuse(entry, &entry.account.view(), Denial::KeyRevoked),
             Held::Good(entry) => entry,
         };
-        let wall = self.clock.now();
+        let wall = self.wall_at(resolved.now);
         let view = entry.account.view();
         let (verified, used) = match verdict(entry, &view, wall) {
             // Neither active nor unexpired: such a request moves nothing.
@@ -276,6 +295,19 @@ impl Verifier {
     /// Nothing that is held may be believed until the next [`Self::set_trust`].
     pub fn untrust(&self) {
         self.trust_until.store(0, Ordering::Release);
+    }
+
+    /// Takes the database's clock as the one that ends are judged by. `sent` is when the question was sent
+    /// that `database_time` came in the answer to: an end is then seen early by at most the round trip, and
+    /// never late (but for what this machine's clock loses until the next answer). Without this, as on one
+    /// node, ends are judged by the machine's own clock.
+    pub fn set_wall(&self, sent: Monotonic, database_time: Timestamp) {
+        self.wall.set(sent, database_time, self.clock.monotonic());
+    }
+
+    /// The clock that ends are judged by, at `now`.
+    pub(crate) fn wall_at(&self, now: Monotonic) -> Timestamp {
+        self.wall.at(now).unwrap_or_else(|| self.clock.now())
     }
 
     /// Whether decisions can be made now: the readiness of a node.
