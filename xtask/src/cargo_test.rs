@@ -30,7 +30,7 @@ impl Options {
     }
 
     fn tools(&self) -> Vec<tools::Tool> {
-        let mut needed = vec![tools::POSTGRES, tools::CHROMIUM, tools::CHROMEDRIVER];
+        let mut needed = vec![tools::POSTGRES, tools::CHROMIUM, tools::CHROMEDRIVER, tools::SYSTEMD];
         if self.fuzzes() {
             needed.push(tools::CPP_COMPILER);
         }
@@ -81,7 +81,7 @@ impl Totals {
 /// Installs, starts, tests, fuzzes, stops.
 pub(crate) fn run(options: &Options) -> Outcome<()> {
     let interrupt = Interrupt::install()?;
-    say("looking for PostgreSQL, Chromium and its driver");
+    say("looking for PostgreSQL, Chromium and its driver, systemd's checker");
     tools::require(&options.tools(), options.install)?;
     interrupt.check()?;
     let servers = Servers::start(&interrupt)?;

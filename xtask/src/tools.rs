@@ -37,6 +37,10 @@ pub(crate) const CHROMEDRIVER: Tool =
 pub(crate) const CPP_COMPILER: Tool =
     Tool { what: "a C++ compiler", package: "g++", find: || on_path("c++") };
 
+/// Checks the unit below `deploy/`.
+pub(crate) const SYSTEMD: Tool =
+    Tool { what: "systemd's checker of units", package: "systemd", find: || on_path("systemd-analyze") };
+
 impl Tool {
     /// Where it is.
     pub(crate) fn path(&self) -> Outcome<PathBuf> {

@@ -29,6 +29,19 @@ pub fn server_or_notice(what: &'static str, variable: &'static str) -> Option<St
     value
 }
 
+/// Says in one visible line that a program is missing and what was therefore not run.
+///
+/// # Panics
+///
+/// When `RNDRKIT_TEST_REQUIRE=1` promises that the program is there.
+pub fn required_or_notice(what: &'static str, program: &'static str) {
+    let required = environment(REQUIRE_VARIABLE).is_some_and(|value| value == "1");
+    assert!(!required, "{program} is missing, but {REQUIRE_VARIABLE}=1 says that it must be there");
+    if SAID.lock().insert(what) {
+        say(&format!("not run: {what} ({program} is not installed; cargo xtask test installs it)"));
+    }
+}
+
 fn notice(what: &str, variable: &str) -> String {
     format!("not run: {what} ({variable} is not set; cargo xtask test sets it)")
 }
