@@ -6,5 +6,8 @@
 #[cfg(feature = "browser")]
 pub mod browser;
 pub mod database;
+pub mod private_postgres;
+pub mod processes;
+pub mod proxy;
 pub mod scripted;
 pub mod visible;

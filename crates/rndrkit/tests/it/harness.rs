@@ -1,11 +1,12 @@
 //! Starts the real binary in a folder of its own and talks to it over real sockets.
 
 use std::fs::File;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+pub use rndrkit_testkit::processes::{free_address, wait_for_end};
 use serde_json::{Value, json};
 
 /// How long a server may take to start on a busy machine.
@@ -25,11 +26,6 @@ pub struct Server {
     _owned_folder: Option<tempfile::TempDir>,
 }
 
-/// A port that was free a moment ago.
-pub fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
-
 /// An HTTP client that follows nothing and hides nothing.
 pub fn client() -> reqwest::Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -39,20 +35,6 @@ pub fn client() -> reqwest::Client {
         .timeout(Duration::from_secs(60))
         .build()
         .unwrap()
-}
-
-/// Waits for a process to end by itself; its exit code, none when it had to be killed.
-pub fn wait_for_end(mut child: Child) -> Option<i32> {
-    let begun = Instant::now();
-    while begun.elapsed() < START_DEADLINE {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status.code();
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let _ = child.kill();
-    let _ = child.wait();
-    None
 }
 
 impl Server {

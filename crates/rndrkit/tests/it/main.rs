@@ -20,7 +20,6 @@ mod listeners;
 mod memory;
 mod people;
 mod postgres;
-mod private_postgres;
 mod promises;
 mod raw;
 mod sign_in_load;

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use rndrkit_testkit::private_postgres::PrivatePostgres;
 use serde_json::{Value, json};
 
 use crate::harness::Server;
-use crate::private_postgres::PrivatePostgres;
 use crate::upstream;
 
 /// Keys that a server holds in memory in this test, and twice as many that it is asked about.

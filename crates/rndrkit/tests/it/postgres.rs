@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rndrkit_testkit::database::TestDatabase;
+use rndrkit_testkit::private_postgres::PrivatePostgres;
 use serde_json::{Value, json};
 
 use crate::harness::Server;
-use crate::private_postgres::PrivatePostgres;
 use crate::promises;
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";

@@ -1,8 +1,9 @@
 //! What people see while the database is away: that we do not know, never an empty list.
 
+use rndrkit_testkit::private_postgres::PrivatePostgres;
+
 use super::person::Person;
 use super::screens::picture;
-use crate::private_postgres::PrivatePostgres;
 
 #[tokio::test]
 async fn without_its_database_the_dashboard_says_so_and_comes_back() {
