@@ -27,6 +27,10 @@ pub enum FeedKind {
 }
 
 impl FeedKind {
+    /// Says that anything may have changed. Its number is never given to a kind, so that no version knows it:
+    /// every one drops all that it holds.
+    pub const ANYTHING: Self = Self::Unknown(0);
+
     /// The number in the database.
     #[must_use]
     pub const fn to_number(self) -> i16 {

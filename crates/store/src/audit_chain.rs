@@ -3,11 +3,11 @@
 //! What names a person is hashed apart, with a salt that is erased with it; the chain covers that hash only.
 
 use rndrkit_domain::time::Timestamp;
-use sea_orm::FromQueryResult;
+use sea_orm::{ConnectionTrait, FromQueryResult};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::Error;
-use crate::sql::Pool;
+use crate::sql::Sql;
 
 /// Events that the check reads at once.
 const VERIFY_BATCH: i64 = 500;
@@ -169,13 +169,13 @@ struct HeadRow {
     hash: Vec<u8>,
 }
 
-pub(crate) async fn verify(pool: &Pool) -> Result<ChainReport, Error> {
-    let head: HeadRow = pool.one("SELECT seq, hash FROM audit_head", []).await?;
+pub(crate) async fn verify<C: ConnectionTrait>(sql: &Sql<C>) -> Result<ChainReport, Error> {
+    let head: HeadRow = sql.one("SELECT seq, hash FROM audit_head", []).await?;
     let mut report = ChainReport { events: 0, broken_at: None, oldest_at: None };
     let mut last: Option<(i64, Vec<u8>)> = None;
     loop {
         let after = last.as_ref().map_or(0, |(seq, _)| *seq);
-        let rows = batch(pool, after, head.seq).await?;
+        let rows = batch(sql, after, head.seq).await?;
         if rows.is_empty() {
             break;
         }
@@ -197,8 +197,8 @@ pub(crate) async fn verify(pool: &Pool) -> Result<ChainReport, Error> {
     Ok(report)
 }
 
-async fn batch(pool: &Pool, after: i64, until: i64) -> Result<Vec<LinkedRow>, Error> {
-    pool.all(
+async fn batch<C: ConnectionTrait>(sql: &Sql<C>, after: i64, until: i64) -> Result<Vec<LinkedRow>, Error> {
+    sql.all(
         "SELECT seq, id, at, action, actor_type, actor_id, actor_name, account_id, target_type, target_id,
                 ip, user_agent, request_id, details, personal_salt, personal_hash, previous_hash, hash
          FROM audit_events WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3",

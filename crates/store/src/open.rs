@@ -228,7 +228,7 @@ async fn open_sqlite(options: &OpenOptions) -> Result<Connections, Error> {
     Ok(Connections { writer, reader, feed_reader })
 }
 
-async fn sqlite_readers(
+pub(crate) async fn sqlite_readers(
     options: SqliteConnectOptions,
     connections: u32,
 ) -> Result<DatabaseConnection, Error> {

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, FromQueryResult, SqliteTransactionMode,
-    Statement, TransactionOptions, TransactionTrait, Value,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, FromQueryResult, QueryResult,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
 };
 
 use crate::error::Error;
@@ -86,6 +86,16 @@ impl<C: ConnectionTrait> Sql<C> {
         Ok(bounded(self.connection.execute_raw(statement)).await?.rows_affected())
     }
 
+    /// All rows of a statement whose text was built from constants and the catalogue; it carries its own bound.
+    pub(crate) async fn rows_built(
+        &self,
+        sql: String,
+        values: Vec<Value>,
+    ) -> Result<Vec<QueryResult>, Error> {
+        let statement = self.statement(Cow::Owned(sql), values);
+        bounded(self.connection.query_all_raw(statement)).await
+    }
+
     /// The first row, if there is one.
     pub(crate) async fn optional<R: FromQueryResult>(
         &self,
@@ -130,10 +140,18 @@ impl Pool {
     /// Begins a transaction that may write. SQLite takes its write lock here; PostgreSQL locks row by row.
     pub(crate) async fn begin(&self) -> Result<Transaction, Error> {
         self.statements.add_one();
-        let options = TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
-        };
+        self.begin_in(SqliteTransactionMode::Immediate).await
+    }
+
+    /// Begins a transaction that only reads: one snapshot on SQLite.
+    pub(crate) async fn begin_reading(&self) -> Result<Transaction, Error> {
+        self.statements.add_one();
+        self.begin_in(SqliteTransactionMode::Deferred).await
+    }
+
+    async fn begin_in(&self, mode: SqliteTransactionMode) -> Result<Transaction, Error> {
+        let options =
+            TransactionOptions { sqlite_transaction_mode: Some(mode), ..TransactionOptions::default() };
         let connection = bounded(self.connection.begin_with_options(options)).await?;
         Ok(Sql { connection, statements: self.statements.clone() })
     }
