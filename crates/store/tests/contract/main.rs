@@ -13,6 +13,7 @@ mod feed;
 mod guard;
 mod keys;
 mod links;
+mod moving;
 mod nodes;
 mod opening;
 mod plans;
