@@ -12,7 +12,7 @@ use crate::cursor::{Cursor, PageQuery, Slice};
 use crate::error::InvalidField;
 use crate::event::Subject;
 use crate::idempotency::{Begin, repeated_resource};
-use crate::{Billing, Context, Control, Created, Error, IdempotencyRequest, Principal};
+use crate::{Billing, Confirmation, Context, Control, Created, Error, IdempotencyRequest, Principal};
 
 /// An account with the plan it is on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,15 @@ pub struct AccountView {
     pub account: Account,
     /// Its plan.
     pub plan: Plan,
+}
+
+/// An account after a change, and who follows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangedAccount {
+    /// The account as it is now.
+    pub view: AccountView,
+    /// Who acts on the change.
+    pub confirmation: Confirmation,
 }
 
 /// A new account as somebody typed it.
@@ -120,7 +129,8 @@ impl Control {
             let (record, _place) = place.unzip();
             match control.store().insert_account(new, record, control.change(at), event).await {
                 Ok(committed) => {
-                    control.confirm(committed.number).await?;
+                    // No key points to it yet, so no node holds anything that it could contradict.
+                    control.wake();
                     Ok(Created { value: control.with_plan(committed.value).await?, secret: None })
                 }
                 Err(error) => control.repeated_account(&context, &repeated_resource(error, wanted)?).await,
@@ -201,7 +211,7 @@ impl Control {
         context: &Context,
         id: AccountId,
         patch: AccountPatch<'_>,
-    ) -> Result<AccountView, Error> {
+    ) -> Result<ChangedAccount, Error> {
         match self.try_update_account(context, id, patch).await {
             Err(error) => Err(self.name_plans(error).await),
             updated => updated,
@@ -213,7 +223,7 @@ impl Control {
         context: &Context,
         id: AccountId,
         patch: AccountPatch<'_>,
-    ) -> Result<AccountView, Error> {
+    ) -> Result<ChangedAccount, Error> {
         self.require_patch_allowed(context, id, patch)?;
         let update = check_patch(patch)?;
         let (control, context) = (self.clone(), context.clone());
@@ -223,8 +233,8 @@ impl Control {
             let events =
                 move |before: &Account, after: &Account| writer.update_events(&context, at, before, after);
             let committed = control.store().update_account(id, update, control.change(at), events).await?;
-            control.confirm(committed.number).await?;
-            control.with_plan(committed.value).await
+            let confirmation = control.confirm(committed.number).await?;
+            Ok(ChangedAccount { view: control.with_plan(committed.value).await?, confirmation })
         })
         .await
     }

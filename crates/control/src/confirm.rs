@@ -30,4 +30,8 @@ pub trait Confirm: Send + Sync + 'static {
     /// Answers when every verifier has applied the feed up to and including `number`, or can no longer
     /// decide anything. Called after the commit, for no-op repeats too.
     fn confirm(&self, number: FeedNumber) -> BoxFuture<'_, Result<Confirmation, ConfirmError>>;
+
+    /// Says that there is something new in the feed, and waits for nobody: this process's own verifier looks
+    /// at once, those of other nodes when they are told.
+    fn wake(&self);
 }

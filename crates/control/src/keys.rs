@@ -89,7 +89,13 @@ impl Control {
             let (record, _place) = place.unzip();
             match control.store().insert_key(key, record, control.change(now), event).await {
                 Ok(committed) => {
-                    control.confirm(committed.number).await?;
+                    // Nobody is waited for. No node can hold anything about a secret that was random a
+                    // moment ago, not even that it is unknown, so every node asks the database about it, and
+                    // a node that cannot ask answers "unavailable". What the look-up finds comes with the
+                    // account as it is then, and the newer one counts. Waiting would only keep new keys from
+                    // being made while some node does not answer. (A secret that somebody else chose could
+                    // have been tried before: importing one has to wait like a revocation.)
+                    control.wake();
                     Ok(Created { value: committed.value, secret: Some(minted.secret) })
                 }
                 Err(error) => control.repeated_key(&context, &repeated_resource(error, wanted)?).await,

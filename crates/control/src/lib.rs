@@ -30,7 +30,7 @@ use rndrkit_domain::random::{self, Entropy};
 use rndrkit_domain::time::{Clock, Timestamp};
 use rndrkit_store::{Change, Store};
 
-pub use accounts::{AccountPatch, AccountView, NewAccountInput};
+pub use accounts::{AccountPatch, AccountView, ChangedAccount, NewAccountInput};
 pub use confirm::{BoxFuture, Confirm, ConfirmError, Confirmation};
 pub use cursor::{Cursor, PageQuery, Slice};
 pub use error::{Error, InvalidField};
@@ -137,8 +137,14 @@ impl Control {
         }
     }
 
-    /// Waits until every verifier follows the feed up to `number`.
+    /// Waits until every verifier follows the feed up to `number`: for all that narrows what a key, an account
+    /// or a token may, for what another node would otherwise call unknown, and for every repeat of these.
     async fn confirm(&self, number: rndrkit_domain::feed::FeedNumber) -> Result<Confirmation, Error> {
         Ok(self.inner.confirm.confirm(number).await?)
+    }
+
+    /// Tells the verifiers of a change that nobody has to wait for.
+    fn wake(&self) {
+        self.inner.confirm.wake();
     }
 }

@@ -41,7 +41,10 @@ impl Control {
             let at = control.now();
             let event = control.event(&Context::system(), at, Action::PlansChanged, None, Subject::Plans);
             let committed = control.store().sync_plans(&plans, control.change(at), event).await?;
-            control.confirm(committed.number).await?;
+            // Unchanged, they are what every node follows already, or is told by whoever changed them.
+            if committed.changed {
+                control.confirm(committed.number).await?;
+            }
             Ok(())
         })
         .await

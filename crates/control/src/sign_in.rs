@@ -149,9 +149,9 @@ impl Control {
         let control = self.clone();
         self.to_the_end(async move {
             let change = control.change(at);
-            let committed =
-                control.store().sign_up(link, account, user, opening.seed, change, events).await?;
-            control.confirm(committed.number).await?;
+            control.store().sign_up(link, account, user, opening.seed, change, events).await?;
+            // A new account has no key that a node could know.
+            control.wake();
             Ok(OpenedSession { token: opening.token, account_id, expires_at, return_to: None })
         })
         .await

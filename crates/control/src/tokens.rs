@@ -65,9 +65,13 @@ impl Control {
         .await
     }
 
+    /// Answers like the first call, and so waits like it: whoever made the token may have ended before every
+    /// node knew it, and nodes hold the list of all tokens, in which a new one is missing.
     async fn repeated_token(&self, id: &str) -> Result<Created<Token>, Error> {
         let id: TokenId = id.parse().map_err(Error::internal)?;
         let token = self.store().find_token(id).await?.ok_or(Error::NotFound)?;
+        // The token was read, so its number is at or before the head that is read now.
+        self.confirm(self.store().feed_head().await?.number).await?;
         Ok(Created { value: token, secret: None })
     }
 

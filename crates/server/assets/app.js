@@ -3,10 +3,15 @@
 "use strict";
 
 const COPIED_MS = 2000;
+// A change usually answers before anybody could read a word about waiting; then one word, then a reason.
+const WAITING = [[400, "waits"], [2000, "waitsLong"]];
 
 // A form marked data-once is sent once, however often its button is pressed.
 function sendOnce(form) {
+  const button = form.querySelector("button:not([type=button])");
+  const label = button?.textContent;
   let sent = false;
+  let timers = [];
   form.addEventListener("submit", (event) => {
     if (sent) {
       event.preventDefault();
@@ -15,13 +20,18 @@ function sendOnce(form) {
     sent = true;
     form.setAttribute("aria-busy", "true");
     // Disabling at once would drop the button from the submission.
-    setTimeout(() => form.querySelector("button:not([type=button])")?.setAttribute("aria-disabled", "true"));
+    setTimeout(() => button?.setAttribute("aria-disabled", "true"));
+    timers = WAITING.filter(([, text]) => button?.dataset[text])
+      .map(([after, text]) => setTimeout(() => { button.textContent = button.dataset[text]; }, after));
   });
   // Coming back to a kept page makes its form usable again.
   addEventListener("pageshow", () => {
     sent = false;
+    timers.forEach(clearTimeout);
+    if (timers.length) button.textContent = label;
+    timers = [];
     form.removeAttribute("aria-busy");
-    form.querySelector("button:not([type=button])")?.removeAttribute("aria-disabled");
+    button?.removeAttribute("aria-disabled");
   });
 }
 

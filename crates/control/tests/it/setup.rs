@@ -29,6 +29,8 @@ impl Confirm for AtOnce {
     fn confirm(&self, _number: FeedNumber) -> BoxFuture<'_, Result<Confirmation, ConfirmError>> {
         Box::pin(async { Ok(Confirmation { nodes_confirmed: 1, nodes_expired: 0, took: Duration::ZERO }) })
     }
+
+    fn wake(&self) {}
 }
 
 pub struct Setup {

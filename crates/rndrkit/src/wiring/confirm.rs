@@ -39,4 +39,8 @@ impl Confirm for LocalConfirm {
             }
         })
     }
+
+    fn wake(&self) {
+        self.follower.nudge();
+    }
 }

@@ -98,7 +98,7 @@ pub(crate) async fn update(
         email: email.as_deref(),
         external_id: external_id.as_ref().map(Option::as_deref),
     };
-    Ok(Json(wire::account(state.control.update_account(&context, id, patch).await?)))
+    Ok(Json(wire::account(state.control.update_account(&context, id, patch).await?.view)))
 }
 
 /// Delete an account.

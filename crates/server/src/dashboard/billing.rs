@@ -4,8 +4,8 @@ use std::cmp::Ordering;
 
 use axum::extract::State;
 use axum::response::Response;
-use http::StatusCode;
-use rndrkit_control::{AccountPatch, Billing, Error, KeyOverview};
+use http::{HeaderMap, StatusCode};
+use rndrkit_control::{AccountPatch, Billing, Confirmation, Error, KeyOverview};
 use rndrkit_domain::plan::Plan;
 use serde::Deserialize;
 
@@ -15,6 +15,7 @@ use super::form::{PageForm, PageQuery};
 use super::return_to;
 use super::settings::{self, frame, plan_names};
 use super::state::DashboardState;
+use super::told;
 use super::view::billing::{BillingPage, PlanCard, Rank};
 use super::view::frame::{Notice, Place, Tone};
 use super::view::words;
@@ -53,9 +54,11 @@ pub(super) async fn show(
     State(state): State<DashboardState>,
     who: SignedIn,
     PageQuery(arrival): PageQuery<Arrival>,
+    headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let known = state.control().key_overview(&who.context, who.account.id).await?;
-    let notice = (arrival.changed == "plan").then(|| changed_notice(&known));
+    let who_follows = told::take(&headers, state.is_https(), told::PLAN);
+    let notice = (arrival.changed == "plan").then(|| changed_notice(&known, who_follows.as_ref()));
     let extra = Extra { return_to: return_to::checked(&arrival.return_to), notice, unconfirmed: None };
     draw(&state, &who, StatusCode::OK, &known, extra).await
 }
@@ -78,9 +81,14 @@ pub(super) async fn change(
         return draw(&state, &who, StatusCode::UNPROCESSABLE_ENTITY, &known, extra).await;
     }
     let patch = AccountPatch { plan: Some(&wish.plan), ..AccountPatch::default() };
-    let Err(error) = state.control().update_account(&who.context, who.account.id, patch).await else {
-        let page = back.as_deref().unwrap_or("/billing");
-        return Ok(see_other(&return_to::with_query(page, "changed=plan")));
+    let error = match state.control().update_account(&who.context, who.account.id, patch).await {
+        Err(error) => error,
+        Ok(changed) => {
+            let page = back.as_deref().unwrap_or("/billing");
+            let mut answer = see_other(&return_to::with_query(page, "changed=plan"));
+            told::put(answer.headers_mut(), state.is_https(), told::PLAN, &changed.confirmation);
+            return Ok(answer);
+        }
     };
     let status = match &error {
         Error::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
@@ -149,8 +157,10 @@ fn cards(plans: &[Plan], known: &KeyOverview, unconfirmed: Option<&str>) -> Vec<
 }
 
 /// Says that the plan was changed, and what that means for keys that it does not let through.
-fn changed_notice(known: &KeyOverview) -> Notice {
-    let text = if known.plan.api_access { String::new() } else { settings::resting(known.active.len()) };
+fn changed_notice(known: &KeyOverview, who_follows: Option<&Confirmation>) -> Notice {
+    let keys = if known.plan.api_access { String::new() } else { settings::resting(known.active.len()) };
+    let servers = who_follows.map(words::in_force).unwrap_or_default();
+    let text = format!("{keys} {servers}").trim().to_owned();
     Notice { tone: Tone::Good, title: "Your plan was changed.".to_owned(), text }
 }
 

@@ -1,4 +1,5 @@
-//! The session cookie: its name, its attributes, reading it and taking it away.
+//! The cookies: their names and attributes, reading them and taking them away. One is the session; one tells the
+//! next page who follows a change.
 
 use std::time::Duration;
 
@@ -15,9 +16,21 @@ fn name(is_https: bool) -> &'static str {
     if is_https { "__Host-rk_session" } else { "rk_session_local" }
 }
 
+fn told_name(is_https: bool) -> &'static str {
+    if is_https { "__Host-rk_told" } else { "rk_told_local" }
+}
+
 /// The value of the session cookie; none when there is none, or more than one.
 pub(super) fn read(headers: &HeaderMap, is_https: bool) -> Option<&str> {
-    let name = name(is_https);
+    only(headers, name(is_https))
+}
+
+/// The value of the cookie about the change before this page; the same rule.
+pub(super) fn read_told(headers: &HeaderMap, is_https: bool) -> Option<&str> {
+    only(headers, told_name(is_https))
+}
+
+fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let mut values = headers
         .get_all(COOKIE)
         .iter()
@@ -32,20 +45,22 @@ pub(super) fn read(headers: &HeaderMap, is_https: bool) -> Option<&str> {
 
 /// Gives the browser a session.
 pub(super) fn set(headers: &mut HeaderMap, is_https: bool, value: &Secret, lifetime: Duration) {
-    write(headers, is_https, value.reveal(), lifetime.as_secs());
+    write(headers, name(is_https), is_https, value.reveal(), lifetime.as_secs());
 }
 
 /// Takes the session from the browser.
 pub(super) fn clear(headers: &mut HeaderMap, is_https: bool) {
-    write(headers, is_https, "", 0);
+    write(headers, name(is_https), is_https, "", 0);
 }
 
-fn write(headers: &mut HeaderMap, is_https: bool, value: &str, max_age_seconds: u64) {
+/// Tells the next page something.
+pub(super) fn set_told(headers: &mut HeaderMap, is_https: bool, value: &str, lifetime: Duration) {
+    write(headers, told_name(is_https), is_https, value, lifetime.as_secs());
+}
+
+fn write(headers: &mut HeaderMap, name: &str, is_https: bool, value: &str, max_age_seconds: u64) {
     let secure = if is_https { "; Secure" } else { "" };
-    let line = format!(
-        "{}={value}; Path=/; Max-Age={max_age_seconds}; HttpOnly; SameSite=Lax{secure}",
-        name(is_https)
-    );
+    let line = format!("{name}={value}; Path=/; Max-Age={max_age_seconds}; HttpOnly; SameSite=Lax{secure}");
     if let Ok(mut line) = HeaderValue::from_str(&line) {
         line.set_sensitive(true);
         headers.append(SET_COOKIE, line);

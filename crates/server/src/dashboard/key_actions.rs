@@ -21,6 +21,7 @@ use super::failure::Failure;
 use super::form::PageForm;
 use super::settings::{self, Extra, frame, key_row, new_form_id};
 use super::state::DashboardState;
+use super::told;
 use super::view::Field;
 use super::view::frame::{Notice, Place, Tone};
 use super::view::keys::{CreateForm, CreateKeyPage, DeleteKeyPage, RepeatedCreate, Revealed};
@@ -228,7 +229,11 @@ pub(super) async fn delete(
 ) -> Result<Response, Failure> {
     let id = key_id(&id)?;
     match state.control().revoke_key(&who.context, id).await {
-        Ok(_receipt) => Ok(see_other(&format!("/settings?deleted={id}#api-keys"))),
+        Ok(receipt) => {
+            let mut answer = see_other(&format!("/settings?deleted={id}#api-keys"));
+            told::put(answer.headers_mut(), state.is_https(), &id.to_string(), &receipt.confirmation);
+            Ok(answer)
+        }
         Err(Error::Unavailable(cause)) => {
             tracing::warn!(cause, "a deletion was not confirmed");
             let problem = "We could not confirm the deletion. The key may still work: delete it again.";

@@ -19,6 +19,7 @@ mod settings;
 mod sign_in;
 mod sign_up;
 mod state;
+mod told;
 mod visitor;
 
 use axum::Router;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::Response;
-use http::StatusCode;
-use rndrkit_control::{Error, KeyOverview};
+use http::{HeaderMap, StatusCode};
+use rndrkit_control::{Confirmation, Error, KeyOverview};
 use rndrkit_domain::account::{Account, AccountStatus};
 use rndrkit_domain::id::KeyId;
 use rndrkit_domain::key::{ApiKey, RevokedReason};
@@ -19,6 +19,7 @@ use super::assets;
 use super::failure::Failure;
 use super::form::PageQuery;
 use super::state::DashboardState;
+use super::told;
 use super::view::frame::{Frame, Notice, Place, Tone};
 use super::view::keys::{
     CreateForm, KeyList, KeyRow, KeysSection, KnownKeys, LastUsed, Locked, PastKeyRow, RepeatedCreate,
@@ -48,8 +49,11 @@ pub(super) async fn show(
     State(state): State<DashboardState>,
     who: SignedIn,
     PageQuery(done): PageQuery<Done>,
+    headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    draw(&state, &who, StatusCode::OK, Extra { done, ..Extra::default() }).await
+    let subject = if done.deleted.is_empty() { told::PLAN } else { &done.deleted };
+    let who_follows = told::take(&headers, state.is_https(), subject);
+    draw(&state, &who, StatusCode::OK, Extra { done, who_follows, ..Extra::default() }).await
 }
 
 /// The address of the form, opened as a page (after signing in again, say).
@@ -61,6 +65,8 @@ pub(super) async fn to_section() -> Response {
 #[derive(Default)]
 pub(super) struct Extra {
     pub(super) done: Done,
+    /// Who acts on what was done.
+    pub(super) who_follows: Option<Confirmation>,
     pub(super) created: Option<Revealed>,
     pub(super) repeated: Option<RepeatedCreate>,
     pub(super) notice: Option<Notice>,
@@ -89,7 +95,8 @@ pub(super) async fn draw(
     let plan_name =
         overview.as_ref().map_or_else(|| who.account.plan.to_string(), |known| known.plan.name.clone());
     let frame = frame(state, Place::Settings, &who.account, &plan_name);
-    let done = overview.as_ref().and_then(|known| done_notice(known, &extra.done));
+    let done =
+        overview.as_ref().and_then(|known| done_notice(known, &extra.done, extra.who_follows.as_ref()));
     let mut keys = section(state, who, overview).await;
     keys.notices.extend(extra.notice.into_iter().chain(done));
     (keys.created, keys.repeated) = (extra.created, extra.repeated);
@@ -126,19 +133,24 @@ fn account_section(who: &SignedIn) -> AccountSection {
     }
 }
 
-fn done_notice(known: &KeyOverview, done: &Done) -> Option<Notice> {
-    let good = |title: String, text: &str| Notice { tone: Tone::Good, title, text: text.to_owned() };
+fn done_notice(known: &KeyOverview, done: &Done, who_follows: Option<&Confirmation>) -> Option<Notice> {
+    let good = |title: String, text: &str, servers: Option<String>| {
+        let text = format!("{text} {}", servers.unwrap_or_default()).trim_end().to_owned();
+        Notice { tone: Tone::Good, title, text }
+    };
     if let Ok(id) = done.deleted.parse::<KeyId>() {
         let key = known.past.iter().find(|key| key.id == id && key.revoked.is_some())?;
         let text = "Requests with it get 401 Unauthorized from now on.";
-        return Some(good(format!("{} was deleted.", key.name), text));
+        return Some(good(format!("{} was deleted.", key.name), text, who_follows.map(words::refused)));
     }
     let text = if known.plan.api_access {
         "It includes API access.".to_owned()
     } else {
         format!("It does not include API access. {}", resting(known.active.len())).trim_end().to_owned()
     };
-    (done.changed == "plan").then(|| good(format!("You are on the {} plan now.", known.plan.name), &text))
+    (done.changed == "plan").then(|| {
+        good(format!("You are on the {} plan now.", known.plan.name), &text, who_follows.map(words::in_force))
+    })
 }
 
 /// What has become of this many keys on a plan without API access; empty when there are none.

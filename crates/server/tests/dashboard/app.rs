@@ -2,8 +2,8 @@
 //! that keeps its cookie and says where its forms come from.
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -26,18 +26,27 @@ use rndrkit_store::{OpenOptions, Store};
 use rndrkit_testkit::database::{TestDatabase, meddle};
 use tower::ServiceExt as _;
 
-/// Confirms at once, or not at all while `broken`.
-#[derive(Default)]
+/// Confirms at once, for as many nodes as the test says, or not at all while `broken`.
 pub struct Follower {
     pub broken: AtomicBool,
+    pub who: Mutex<Confirmation>,
+}
+
+impl Default for Follower {
+    fn default() -> Self {
+        let who = Confirmation { nodes_confirmed: 1, nodes_expired: 0, took: Duration::from_millis(3) };
+        Self { broken: AtomicBool::default(), who: Mutex::new(who) }
+    }
 }
 
 impl Confirm for Follower {
     fn confirm(&self, _number: FeedNumber) -> BoxFuture<'_, Result<Confirmation, ConfirmError>> {
         let broken = self.broken.load(Ordering::SeqCst);
-        let good = Confirmation { nodes_confirmed: 1, nodes_expired: 0, took: Duration::from_millis(3) };
+        let good = *self.who.lock().unwrap();
         Box::pin(async move { if broken { Err(ConfirmError("a test".to_owned())) } else { Ok(good) } })
     }
+
+    fn wake(&self) {}
 }
 
 /// What differs between tests.
@@ -132,7 +141,7 @@ impl App {
     /// A browser without a session.
     pub fn stranger(&self) -> Browser {
         let host = self.public_url.split_once("//").unwrap().1;
-        Browser { router: self.router.clone(), host: host.to_owned(), cookie: None }
+        Browser { router: self.router.clone(), host: host.to_owned(), cookie: None, told: None }
     }
 
     /// A browser that is signed in to an account through an operator's link.
@@ -158,6 +167,8 @@ pub struct Browser {
     router: Router,
     host: String,
     pub cookie: Option<String>,
+    /// The cookie about what was just done.
+    pub told: Option<String>,
 }
 
 impl Browser {
@@ -179,8 +190,8 @@ impl Browser {
         *request.method_mut() = method.parse().unwrap();
         *request.uri_mut() = path.parse().unwrap();
         request.headers_mut().insert("host", self.host.parse().unwrap());
-        if let Some(cookie) = &self.cookie {
-            request.headers_mut().insert("cookie", cookie.parse().unwrap());
+        for cookie in self.cookie.iter().chain(&self.told) {
+            request.headers_mut().append("cookie", cookie.parse().unwrap());
         }
         request.extensions_mut().insert(ClientInfo { ip: "192.0.2.7".parse().unwrap(), https: false });
         request
@@ -192,7 +203,8 @@ impl Browser {
         let bytes = body.collect().await.unwrap().to_bytes();
         if let Some(line) = parts.headers.get("set-cookie") {
             let pair = line.to_str().unwrap().split(';').next().unwrap();
-            self.cookie = (!pair.ends_with('=')).then(|| pair.to_owned());
+            let place = if pair.contains("rk_told") { &mut self.told } else { &mut self.cookie };
+            *place = (!pair.ends_with('=')).then(|| pair.to_owned());
         }
         Page {
             status: parts.status,

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::StatusCode;
-use rndrkit_control::{AccountPatch, Context};
+use rndrkit_control::{AccountPatch, Confirmation, Context};
 
 use crate::app::App;
 
@@ -144,6 +144,33 @@ async fn deleting_asks_on_a_page_of_its_own_and_then_says_what_happened() {
     assert!(page.key_ids().is_empty());
     browser.get(&path).await.leads_to("/settings#api-keys");
     browser.post(&path, &[]).await.leads_to(&format!("/settings?deleted={id}#api-keys"));
+}
+
+#[tokio::test]
+async fn a_deletion_says_on_how_many_servers_the_key_is_refused() {
+    let app = App::start().await;
+    let (_, mut browser) = app.customer("agency").await;
+    let mut delete = async |name: &str, confirmed: u32, expired: u32, ms: u64| {
+        browser.create_key(name).await;
+        let id = browser.get("/settings").await.key_ids()[0].clone();
+        *app.follower.who.lock().unwrap() = Confirmation {
+            nodes_confirmed: confirmed,
+            nodes_expired: expired,
+            took: Duration::from_millis(ms),
+        };
+        browser.post(&format!("/settings/api-keys/{id}/delete"), &[]).await;
+        let page = browser.get(&format!("/settings?deleted={id}")).await;
+        (id, page)
+    };
+    let (first, page) = delete("One", 3, 0, 14).await;
+    page.says(StatusCode::OK, "Refused on all 3 servers, 14 ms.");
+    let (_, page) = delete("Two", 2, 1, 7_020).await;
+    let silent = "2 servers confirmed; 1 did not answer and cannot accept it any more; 7.0 s.";
+    page.says(StatusCode::OK, silent);
+
+    let other = browser.get(&format!("/settings?deleted={first}")).await;
+    other.says(StatusCode::OK, "One was deleted.");
+    assert!(!other.html.contains("7.0 s"), "what was said about one key is said about another");
 }
 
 #[tokio::test]

@@ -25,6 +25,7 @@ async fn from_the_locked_page_an_upgrade_leads_back_to_the_keys() {
     changed.leads_to("/settings?changed=plan#api-keys");
     let page = browser.get("/settings?changed=plan").await;
     page.says(StatusCode::OK, "You are on the Agency plan now.");
+    page.says(StatusCode::OK, "In force on the server, 3 ms.");
     page.says(StatusCode::OK, "Create API Key");
 }
 
@@ -38,7 +39,9 @@ async fn a_downgrade_says_before_and_after_what_happens_to_the_keys() {
     browser.get("/billing").await.says(StatusCode::OK, "Your 2 keys will stop working");
     let agreed = [("plan", "pro"), ("keys_stop", "yes")];
     browser.post("/billing", &agreed).await.leads_to("/billing?changed=plan");
-    browser.get("/billing?changed=plan").await.says(StatusCode::OK, "Your 2 keys answer 403 now");
+    let page = browser.get("/billing?changed=plan").await;
+    page.says(StatusCode::OK, "Your 2 keys answer 403 now");
+    page.says(StatusCode::OK, "In force on the server, 3 ms.");
     let page = browser.get("/settings").await;
     page.says(StatusCode::OK, "Your 2 keys answer 403 for now.");
     assert_eq!(page.key_ids().len(), 2);

@@ -67,6 +67,8 @@ impl Confirm for OneNode {
             Confirmation { nodes_confirmed: 1, nodes_expired: 0, took: Duration::from_millis(3) };
         Box::pin(async move { Ok(confirmation) })
     }
+
+    fn wake(&self) {}
 }
 
 /// Ready until told otherwise; panics on demand, so that a handler that breaks can be seen.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rndrkit_control::Confirmation;
 use rndrkit_domain::time::Timestamp;
 
 use super::Moment;
@@ -78,6 +79,44 @@ pub fn wait(duration: Duration) -> String {
     }
 }
 
+/// That a deleted key is refused, and by whom: `Refused on all 3 servers, 14 ms.`
+#[must_use]
+pub fn refused(who: &Confirmation) -> String {
+    servers("Refused", "accept it", who)
+}
+
+/// That a change holds, and where: `In force on all 3 servers, 14 ms.`
+#[must_use]
+pub fn in_force(who: &Confirmation) -> String {
+    servers("In force", "act on what was before", who)
+}
+
+fn servers(done: &str, undone: &str, who: &Confirmation) -> String {
+    let took = took(who.took);
+    let silent = who.nodes_expired;
+    if silent > 0 {
+        let confirmed = match who.nodes_confirmed {
+            0 => "No server confirmed".to_owned(),
+            some => format!("{} confirmed", count(some.into(), "server")),
+        };
+        return format!("{confirmed}; {silent} did not answer and cannot {undone} any more; {took}.");
+    }
+    match who.nodes_confirmed {
+        0 | 1 => format!("{done} on the server, {took}."),
+        2 => format!("{done} on both servers, {took}."),
+        all => format!("{done} on all {} servers, {took}.", grouped(all.into())),
+    }
+}
+
+/// A short length of time, measured: `14 ms`, `7.0 s`.
+fn took(duration: Duration) -> String {
+    match duration.as_millis() {
+        0 => "less than 1 ms".to_owned(),
+        ms @ 1..1_000 => format!("{ms} ms"),
+        _ => format!("{:.1} s", duration.as_secs_f64()),
+    }
+}
+
 fn moment(then: Timestamp, spoken: String) -> Moment {
     Moment { spoken, exact: then.exact_for_people(), machine: then.to_string() }
 }
@@ -137,6 +176,22 @@ mod tests {
         assert_eq!(in_days(31), "Expires 15 Dec 2023");
         let just_made = expiry(now, now.plus(Duration::from_secs(12 * 86_400 - 1)));
         assert_eq!(just_made.spoken, "Expires in 12 days");
+    }
+
+    #[test]
+    fn who_refuses_a_deleted_key_is_said_in_plain_words() {
+        let who = |nodes_confirmed, nodes_expired, ms| {
+            let took = Duration::from_millis(ms);
+            refused(&Confirmation { nodes_confirmed, nodes_expired, took })
+        };
+        assert_eq!(who(1, 0, 0), "Refused on the server, less than 1 ms.");
+        assert_eq!(who(2, 0, 9), "Refused on both servers, 9 ms.");
+        assert_eq!(who(3, 0, 14), "Refused on all 3 servers, 14 ms.");
+        let silent = "2 servers confirmed; 1 did not answer and cannot accept it any more; 7.0 s.";
+        assert_eq!(who(2, 1, 7_003), silent);
+        assert_eq!(who(0, 1, 7_003), silent.replace("2 servers", "No server"));
+        let changed = Confirmation { nodes_confirmed: 3, nodes_expired: 0, took: Duration::from_millis(5) };
+        assert_eq!(in_force(&changed), "In force on all 3 servers, 5 ms.");
     }
 
     #[test]
