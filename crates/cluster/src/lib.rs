@@ -7,3 +7,16 @@
 //! (the verifier's).
 
 pub mod line;
+
+mod handle;
+mod machine;
+mod member;
+mod meters;
+mod shared;
+mod waiter;
+
+pub use handle::{LostHistory, MemberHandle, MemberStatus};
+pub use machine::{Machine, Rest, TimerRest};
+pub use member::{Member, MemberOptions};
+pub use meters::describe_metrics;
+pub use waiter::{Confirmed, WaitError, Waiter};
