@@ -36,6 +36,12 @@ const MIGRATION_LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 const RETRY_AFTER_IDLE: Duration = Duration::from_secs(1);
 /// Key of PostgreSQL's advisory lock around migrations.
 const MIGRATION_LOCK: i64 = 0x726e_6472_6b69_7401;
+/// Key of the lock that a process of version 1 held while it served.
+const SERVING_LOCK: i64 = 0x726e_6472_6b69_7402;
+/// How often it is asked for. A process that has just ended may still seem to be there.
+const SERVING_ATTEMPTS: u32 = 10;
+/// How long to wait between two attempts.
+const SERVING_PAUSE: Duration = Duration::from_millis(100);
 
 /// How to open a database.
 #[derive(Clone)]
@@ -302,10 +308,30 @@ async fn migrate_locked(connection: &DatabaseConnection) -> Result<(), Error> {
     let lock = Statement::from_sql_and_values(DbBackend::Postgres, lock, [MIGRATION_LOCK.into()]);
     connection.execute_raw(lock).await?;
     // Another process may have migrated while this one waited.
-    if schema::read(connection).await?.needs_migration()? {
+    let status = schema::read(connection).await?;
+    if status.needs_migration()? {
+        if status == (SchemaStatus::Older { found: 1 }) {
+            outlast_version_1(connection).await?;
+        }
         Migrator::up(connection, None).await?;
     }
     Ok(())
+}
+
+/// Version 1 served alone and held a lock for as long as it did. It would not be waited for by the nodes of this
+/// version, so it has to have stopped before they begin.
+async fn outlast_version_1(connection: &DatabaseConnection) -> Result<(), Error> {
+    let sql = "SELECT 1 WHERE pg_try_advisory_lock($1)";
+    for attempt in 1..=SERVING_ATTEMPTS {
+        let lock = Statement::from_sql_and_values(DbBackend::Postgres, sql, [SERVING_LOCK.into()]);
+        if connection.query_one_raw(lock).await?.is_some() {
+            return Ok(());
+        }
+        if attempt < SERVING_ATTEMPTS {
+            tokio::time::sleep(SERVING_PAUSE).await;
+        }
+    }
+    Err(Error::AlreadyServed)
 }
 
 #[cfg(test)]

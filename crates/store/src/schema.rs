@@ -6,7 +6,7 @@ use crate::error::Error;
 
 /// The schema that this program makes. Raised by every migration, which also writes it to the database
 /// beside the oldest version that a program must know to run on the result.
-pub(crate) const KNOWN_VERSION: i64 = 1;
+pub(crate) const KNOWN_VERSION: i64 = 2;
 
 /// What a database says about its schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,10 +1,12 @@
-//! The first schema. Written in SQLite's words; [`for_backend`] says them in PostgreSQL's.
+//! The first schema.
 //!
 //! Ids are texts, times UTC milliseconds, digests 32 bytes. Last use is kept apart from keys and accounts,
 //! so that counting never touches a row that a decision depends on.
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, Value};
 use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager};
+
+use super::for_backend;
 
 /// See the module.
 #[derive(Debug)]
@@ -46,16 +48,6 @@ impl MigrationTrait for Initial {
 
     async fn down(&self, _manager: &SchemaManager) -> Result<(), DbErr> {
         Err(DbErr::Migration("the first schema is not undone: restore a backup".to_owned()))
-    }
-}
-
-/// SQLite's `INTEGER` has 64 bits, PostgreSQL's has 32; bytes and strictness have other names or none.
-fn for_backend(backend: DbBackend, sqlite: &str) -> String {
-    match backend {
-        DbBackend::Postgres => {
-            sqlite.replace(" INTEGER", " BIGINT").replace(" BLOB", " BYTEA").replace(") STRICT", ")")
-        }
-        _ => sqlite.to_owned(),
     }
 }
 

@@ -1,7 +1,9 @@
 //! The schema's history. Each migration runs whole or not at all, on both databases, from one text.
 
 mod m0001_initial;
+mod m0002_several_nodes;
 
+use sea_orm::DbBackend;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
 /// The migrations, oldest first.
@@ -11,6 +13,17 @@ pub(crate) struct Migrator;
 #[sea_orm_migration::async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_initial::Initial)]
+        vec![Box::new(m0001_initial::Initial), Box::new(m0002_several_nodes::SeveralNodes)]
+    }
+}
+
+/// Migrations are written in SQLite's words; this says them in PostgreSQL's. SQLite's `INTEGER` has 64 bits,
+/// PostgreSQL's has 32; bytes and strictness have other names or none.
+fn for_backend(backend: DbBackend, sqlite: &str) -> String {
+    match backend {
+        DbBackend::Postgres => {
+            sqlite.replace(" INTEGER", " BIGINT").replace(" BLOB", " BYTEA").replace(") STRICT", ")")
+        }
+        _ => sqlite.to_owned(),
     }
 }

@@ -39,24 +39,24 @@ async fn a_newer_schema_is_refused_and_left_alone(database: &TestDatabase) {
     open(database).await.close().await.unwrap();
     tamper(database, "UPDATE schema_version SET version = 9, oldest_runnable = 7").await;
     let result = Store::open(&OpenOptions::new(database.url())).await;
-    assert!(matches!(result, Err(Error::NewerSchema { found: 9, needs: 7, known: 1 })), "{result:?}");
+    assert!(matches!(result, Err(Error::NewerSchema { found: 9, needs: 7, known: 2 })), "{result:?}");
     let status = Store::schema_status(database.url()).await.unwrap();
     assert_eq!(status, SchemaStatus::NewerRefused { found: 9, needs: 7 });
 }
 
 async fn a_newer_schema_that_allows_this_version_is_served(database: &TestDatabase) {
     open(database).await.close().await.unwrap();
-    tamper(database, "UPDATE schema_version SET version = 2").await;
-    tamper(database, "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m0002_later', 1)").await;
+    tamper(database, "UPDATE schema_version SET version = 3").await;
+    tamper(database, "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m0003_later', 1)").await;
     let store = Store::open(&OpenOptions::new(database.url())).await.unwrap();
     account(&store, "ada").await;
     let status = Store::schema_status(database.url()).await.unwrap();
-    assert_eq!(status, SchemaStatus::NewerCompatible { found: 2 });
+    assert_eq!(status, SchemaStatus::NewerCompatible { found: 3 });
 }
 
 async fn many_processes_may_start_at_once(database: &TestDatabase) {
     // On SQLite the data folder's lock lets one process through; opening one after the other must do.
-    let at_once = if database.is_sqlite() { 1 } else { 4 };
+    let at_once = if database.is_sqlite() { 1 } else { 8 };
     for _ in 0..2 {
         let mut tasks = JoinSet::new();
         for _ in 0..at_once {
@@ -70,7 +70,8 @@ async fn many_processes_may_start_at_once(database: &TestDatabase) {
         }
     }
     let connection = behind(database).await;
-    assert_eq!(text_of(&connection, "SELECT version FROM seaql_migrations").await, ["m0001_initial"]);
+    let migrations = text_of(&connection, "SELECT version FROM seaql_migrations ORDER BY version").await;
+    assert_eq!(migrations, ["m0001_initial", "m0002_several_nodes"]);
 }
 
 async fn the_status_of_a_schema_is_read_without_a_server(database: &TestDatabase) {
@@ -106,6 +107,33 @@ async fn digests_and_words_are_checked_by_the_database(database: &TestDatabase) 
     ] {
         assert!(connection.execute_unprepared(&statement).await.is_err(), "{statement}");
     }
+}
+
+/// As version 1 left it: its schema, and the row of a process that did not stop in order.
+const BACK_TO_VERSION_1: &str = "DROP TABLE budgets; DROP TABLE cluster;
+     DELETE FROM seaql_migrations WHERE version <> 'm0001_initial';
+     UPDATE schema_version SET version = 1, oldest_runnable = 1;
+     INSERT INTO nodes (incarnation, name, beat, applied, version, trust_ms, started_at, seen_at)
+         VALUES ('0000000000000000000000000000000a', '', '', 0, '0.1.0', 5000, 1, 1)";
+
+#[test]
+fn a_process_of_version_1_is_outlasted_and_never_overlooked() {
+    on_postgres(async |database: &TestDatabase| {
+        open(database).await.close().await.unwrap();
+        tamper(database, BACK_TO_VERSION_1).await;
+        let mut options = sea_orm::ConnectOptions::new(database.url());
+        let running = sea_orm::Database::connect(options.max_connections(1).to_owned()).await.unwrap();
+        let lock = format!("SELECT pg_advisory_lock({})", 0x726e_6472_6b69_7402_i64);
+        running.execute_unprepared(&lock).await.unwrap();
+        let refused = Store::open(&OpenOptions::new(database.url())).await;
+        assert!(matches!(refused, Err(Error::AlreadyServed)), "{refused:?}");
+        let status = Store::schema_status(database.url()).await.unwrap();
+        assert_eq!(status, SchemaStatus::Older { found: 1 }, "nothing was changed under it");
+        running.close().await.unwrap();
+        Store::open(&OpenOptions::new(database.url())).await.unwrap();
+        let beats = text_of(&behind(database).await, "SELECT beat FROM nodes").await;
+        assert_eq!(beats, ["0".repeat(32)], "what it left behind is waited out");
+    });
 }
 
 #[test]
