@@ -132,6 +132,9 @@ pub fn describe_metrics() {
     describe_counter!("rndrkit_decisions_total", "Decisions on requests, by door and code");
     describe_histogram!("rndrkit_decision_seconds", Unit::Seconds, "Time that a decision took, by door");
     describe_gauge!("rndrkit_connections", "Open connections, upgraded ones included, by listener");
-    describe_counter!("rndrkit_streams_cut_total", "Streams and slow exchanges ended because their key was");
+    describe_counter!(
+        "rndrkit_streams_cut_total",
+        "Streams and slow exchanges ended because their key was, or because nobody could tell any more"
+    );
     describe_counter!("rndrkit_upstream_failures_total", "Requests that an upstream did not answer properly");
 }

@@ -96,6 +96,9 @@ pub struct Limits {
     /// How long an exchange with an end of its own goes on after its key's: one of known length, or one that
     /// waits for its answer. Upgraded connections, event streams and bodies of unknown length have none.
     pub plain_grace: Duration,
+    /// How long a watched exchange goes on at most while this node cannot tell whether its key is good, because
+    /// it has lost its database and with it its trust. New requests are refused from the first moment.
+    pub untrusted_grace: Duration,
     /// How long a shutdown waits for requests and streams in progress.
     pub shutdown: Duration,
 }
@@ -118,6 +121,9 @@ impl Default for Limits {
             recheck_interval: Duration::from_secs(5),
             // Ample for an answer that is nearly there, and too short to be of use to a key that is gone.
             plain_grace: Duration::from_secs(5),
+            // Rides out the restart of a database and most fail-overs, so that those do not end every stream
+            // of every customer; a key that was deleted meanwhile has its streams no longer than this.
+            untrusted_grace: Duration::from_secs(60),
             shutdown: Duration::from_secs(25),
         }
     }

@@ -16,6 +16,10 @@ use crate::edge::Edge;
 /// Longest time that a renewed judgement may take. A cut is promised within a second of the change.
 const RECHECK_DEADLINE: Duration = Duration::from_millis(800);
 
+/// How often it is tried again while nobody knows: after a change, and else (by all streams of a node at once).
+const LOOK_AGAIN_SOON: Duration = Duration::from_millis(50);
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
 /// How long a plain exchange may wait before it is watched: most wait less, and then nothing is spent. Short
 /// beside the grace that it has.
 pub(crate) const WATCH_AFTER: Duration = Duration::from_secs(1);
@@ -31,25 +35,83 @@ pub(crate) enum Kind {
 
 /// Judges one exchange anew whenever its key or account changes, and now and then for ends that only time
 /// brings.
+#[derive(Clone)]
 pub(crate) struct Overseer {
     verifier: Arc<Verifier>,
     watch: Watch,
     interval: Duration,
+    /// How long it may go on without anybody knowing, from the look that found so.
+    unknown_grace: Duration,
+}
+
+/// What a look came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Allowed,
+    Refused,
+    /// The node has no trust: it cannot tell.
+    Unknown,
 }
 
 impl Overseer {
     fn new(edge: &Edge, watch: Watch) -> Self {
-        Self { verifier: edge.verifier.clone(), watch, interval: edge.options.limits.recheck_interval }
+        let limits = &edge.options.limits;
+        Self {
+            verifier: edge.verifier.clone(),
+            watch,
+            interval: limits.recheck_interval,
+            // Trust may have ended just after the last look.
+            unknown_grace: limits.untrusted_grace.saturating_sub(limits.recheck_interval),
+        }
     }
 
-    /// Resolves when the exchange is no longer allowed. Not knowing is not allowed.
+    /// Resolves when the exchange is no longer allowed. After a change, not knowing in time is not allowed.
+    /// While the node merely has no trust (its database is away, say), nothing says that anything changed: the
+    /// exchange then goes on for a while, and is judged as soon as trust is back. A change that arrives
+    /// meanwhile ends that at once.
     pub(crate) async fn until_refused(&mut self) {
         loop {
             // The end of the interval is a reason to look, like a change.
-            let _ = timeout(self.interval, self.watch.changed()).await;
-            if !self.is_allowed().await {
+            let changed = timeout(self.interval, self.watch.changed()).await.is_ok();
+            let goes_on = if changed { self.settled_soon().await } else { self.settled().await };
+            if !goes_on {
                 return;
             }
+        }
+    }
+
+    /// Whether it goes on, waiting for an answer as long as nothing has changed.
+    async fn settled(&mut self) -> bool {
+        let onlooker = self.clone();
+        tokio::select! {
+            known = timeout(self.unknown_grace, onlooker.known(LOOK_AGAIN)) => known.unwrap_or(false),
+            () = self.watch.changed() => self.settled_soon().await,
+        }
+    }
+
+    async fn settled_soon(&self) -> bool {
+        timeout(RECHECK_DEADLINE, self.known(LOOK_AGAIN_SOON)).await.unwrap_or(false)
+    }
+
+    /// Resolves when it is known whether the exchange is allowed.
+    async fn known(&self, pause: Duration) -> bool {
+        loop {
+            match self.look().await {
+                Standing::Allowed => return true,
+                Standing::Refused => return false,
+                Standing::Unknown => sleep(pause).await,
+            }
+        }
+    }
+
+    async fn look(&self) -> Standing {
+        let trusted_before = self.verifier.is_trusted();
+        if self.is_allowed().await {
+            Standing::Allowed
+        } else if trusted_before && self.verifier.is_trusted() {
+            Standing::Refused
+        } else {
+            Standing::Unknown
         }
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rndrkit_domain::time::Monotonic;
 use rndrkit_edge::{Limits, Route};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -244,6 +245,76 @@ async fn an_end_that_only_time_brings_cuts_a_stream_at_the_next_look() {
     assert!(client.chunk().await.is_some(), "looking again changes nothing while the key is good");
     world.clock.advance(Duration::from_secs(3_600));
     assert!(client.is_closed().await);
+}
+
+/// Looks often, and cuts after this long without trust.
+async fn impatient(upstream: &Upstream, untrusted_grace: Duration) -> World {
+    let routes = vec![Route::new("/api/", upstream.uri())];
+    World::with(|options| {
+        options.routes = routes;
+        let recheck_interval = Duration::from_millis(20);
+        options.limits = Limits { recheck_interval, untrusted_grace, ..Limits::default() };
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_stream_outlasts_a_while_without_trust_and_is_cut_when_that_lasts() {
+    let (upstream, permits) = events().await;
+    let world = impatient(&upstream, Duration::from_millis(1_500)).await;
+    let mut client = open(&world, &world.key()).await;
+    world.verifier.untrust();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    permits.add_permits(1);
+    assert!(client.chunk().await.is_some(), "cut although nothing is known to have changed");
+    world.verifier.set_trust(Monotonic(u64::MAX));
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    permits.add_permits(1);
+    assert!(client.chunk().await.is_some(), "the time without trust is counted anew each time");
+    world.verifier.untrust();
+    assert!(client.is_closed().await);
+}
+
+#[tokio::test]
+async fn a_stream_is_judged_as_soon_as_trust_is_back() {
+    let (upstream, permits) = events().await;
+    let world = impatient(&upstream, Duration::from_secs(60)).await;
+    let (gone, kept) = (world.key(), world.key());
+    let (mut cut, mut goes_on) = (open(&world, &gone).await, open(&world, &kept).await);
+    world.verifier.untrust();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    // The node hears of the change before it is trusted again, as it does when it catches up.
+    world.revoke(&gone);
+    world.verifier.set_trust(Monotonic(u64::MAX));
+    let closed = tokio::time::timeout(Duration::from_secs(1), cut.is_closed()).await;
+    assert_eq!(closed, Ok(true), "cut within a second of the change");
+    permits.add_permits(3);
+    assert!(goes_on.chunk().await.is_some());
+}
+
+#[tokio::test]
+async fn a_change_ends_a_stream_within_a_second_although_nobody_can_tell_what_it_means() {
+    let (upstream, _permits) = events().await;
+    let world = impatient(&upstream, Duration::from_secs(60)).await;
+    let key = world.key();
+    let mut client = open(&world, &key).await;
+    world.verifier.untrust();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    world.revoke(&key);
+    assert_eq!(tokio::time::timeout(Duration::from_secs(1), client.is_closed()).await, Ok(true));
+}
+
+#[tokio::test]
+async fn a_node_that_has_forgotten_everything_reads_the_keys_of_its_streams_again() {
+    let (upstream, permits) = events().await;
+    let world = impatient(&upstream, Duration::from_secs(60)).await;
+    let (gone, kept) = (world.key(), world.key());
+    let (mut cut, mut goes_on) = (open(&world, &gone).await, open(&world, &kept).await);
+    world.revoke_unheard(&gone);
+    world.verifier.drop_everything();
+    assert_eq!(tokio::time::timeout(Duration::from_secs(1), cut.is_closed()).await, Ok(true));
+    permits.add_permits(3);
+    assert!(goes_on.chunk().await.is_some());
 }
 
 #[tokio::test]

@@ -233,6 +233,11 @@ impl World {
         self.change(key, |facts| facts.revoked = true);
     }
 
+    /// Revokes a key where nobody hears of it: the entry is lost with the history that it was in.
+    pub(crate) fn revoke_unheard(&self, key: &TestKey) {
+        self.source.stored.lock().keys.get_mut(&key.digest).unwrap().revoked = true;
+    }
+
     pub(crate) fn suspend(&self, key: &TestKey) {
         self.change(key, |facts| facts.account.status = AccountStatus::Suspended);
     }
