@@ -12,6 +12,9 @@ mod tokens;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use rndrkit_domain::key_text::Secret;
+
+use crate::config::Hidden;
 
 pub use accounts::{AccountCommand, CreateAccountArgs, LinkArgs, LinkKind, ListAccountsArgs, SetPlanArgs};
 pub use keys::{CreateKeyArgs, KeyCommand, ListKeysArgs, Stray, VerifyArgs};
@@ -88,6 +91,8 @@ pub enum Command {
     Migrate(LocalArgs),
     /// Copy the SQLite database to a new file, also while the server runs
     Backup(BackupArgs),
+    /// Move a stopped SQLite installation to an empty PostgreSQL database, for several nodes
+    Move(MoveArgs),
     /// Check settings, data folder, database, ports and disk; works with the server down
     Doctor(LocalArgs),
 }
@@ -130,6 +135,26 @@ pub struct BackupArgs {
     /// Output and settings.
     #[command(flatten)]
     pub local: LocalArgs,
+}
+
+/// `move`.
+#[derive(Debug, Args)]
+pub struct MoveArgs {
+    /// Address of the PostgreSQL database [default: RNDRKIT_MOVE_TO]
+    #[arg(long, value_name = "URL", conflicts_with = "to_file", value_parser = hide)]
+    pub to: Option<Hidden>,
+    /// File that holds the address, for one with a password
+    #[arg(long, value_name = "FILE")]
+    pub to_file: Option<PathBuf>,
+    /// Output and settings.
+    #[command(flatten)]
+    pub local: LocalArgs,
+}
+
+/// It may hold a password: from here on it does not print.
+#[expect(clippy::unnecessary_wraps, reason = "parsers of values may fail")]
+fn hide(text: &str) -> Result<Hidden, std::convert::Infallible> {
+    Ok(Hidden::new(Secret::from_text(text.to_owned())))
 }
 
 /// `demo`.

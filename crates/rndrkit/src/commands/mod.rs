@@ -8,6 +8,7 @@ mod doctor;
 mod keys;
 mod local;
 mod migrate;
+mod moving;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -152,6 +153,11 @@ async fn dispatch(cli: Cli, environment: &Environment, console: &mut Console<'_>
         Some(Command::Backup(backup)) => {
             console.json = backup.local.json;
             backup::run(&backup.file, &sources(config, environment, backup.local.flags), console).await
+        }
+        Some(Command::Move(args)) => {
+            console.json = args.local.json;
+            let sources = sources(config, environment, args.local.flags.clone());
+            moving::run(args, environment, &sources, console).await
         }
         Some(Command::Doctor(local)) => {
             console.json = local.json;

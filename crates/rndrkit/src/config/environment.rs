@@ -39,11 +39,11 @@ impl Environment {
     }
 }
 
-/// `RNDRKIT_CONFIG` and `RNDRKIT_TOKEN` have other readers, `RNDRKIT_API_KEY` is what callers keep their key
+/// `RNDRKIT_CONFIG`, `RNDRKIT_TOKEN` and `RNDRKIT_MOVE_TO` have other readers, `RNDRKIT_API_KEY` is what callers keep their key
 /// in, as README and dashboard show, `RNDRKIT_TEST_…` belongs to tests, and for a service named `rndrkit`
 /// Kubernetes puts addresses such as `RNDRKIT_PORT_8080_TCP` into every container.
 fn is_no_setting(name: &str) -> bool {
-    matches!(name, "RNDRKIT_CONFIG" | "RNDRKIT_TOKEN" | "RNDRKIT_API_KEY")
+    matches!(name, "RNDRKIT_CONFIG" | "RNDRKIT_TOKEN" | "RNDRKIT_MOVE_TO" | "RNDRKIT_API_KEY")
         || name.starts_with("RNDRKIT_TEST_")
         || name.contains("_SERVICE_HOST")
         || name.contains("_SERVICE_PORT")

@@ -27,6 +27,7 @@ pub use data_folder::{DataFolder, DataFolderError, OperatorToken};
 pub use environment::Environment;
 pub use mistake::{Mistake, Mistakes};
 pub use public_url::PublicUrl;
+pub(crate) use resolve::is_postgres;
 pub use settings::{
     Access, Billing, Database, Decision, Gateway, Hidden, HostRule, KeyRule, Listeners, LogFormat, LogLevel,
     Logging, PreflightRule, Product, Retention, Route, Settings, SignUp, Site, Storage, TlsFiles,

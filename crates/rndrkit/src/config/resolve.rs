@@ -99,7 +99,7 @@ fn hidden(text: &str) -> Hidden {
 }
 
 /// Whether a text is the address of a PostgreSQL database.
-pub(super) fn is_postgres(text: &str) -> bool {
+pub(crate) fn is_postgres(text: &str) -> bool {
     let server = text.strip_prefix("postgres://").or_else(|| text.strip_prefix("postgresql://"));
     server.is_some_and(|server| !server.is_empty()) && !text.contains(char::is_whitespace)
 }
