@@ -18,6 +18,7 @@ mod full_disk;
 mod harness;
 mod listeners;
 mod memory;
+mod moving;
 mod people;
 mod postgres;
 mod promises;
