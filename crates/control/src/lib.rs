@@ -16,6 +16,7 @@ mod links;
 mod password;
 mod plans;
 mod principal;
+mod replay;
 mod sessions;
 mod settings;
 mod sign_in;

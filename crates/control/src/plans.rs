@@ -1,6 +1,7 @@
 //! Plans: the settings' list is written to the database once; everybody follows the database.
 
 use rndrkit_domain::audit::Action;
+use rndrkit_domain::feed::FeedNumber;
 use rndrkit_domain::plan::{Plan, PlanId};
 
 use crate::accounts::UNKNOWN_PLAN;
@@ -34,7 +35,8 @@ impl Control {
             .ok_or_else(|| Error::internal(format!("an account is on plan {id}, which does not exist")))
     }
 
-    /// Writes the settings' plans if they differ from the database's. At start only.
+    /// Writes the settings' plans if they differ from the database's. At start only: no call is answered by it,
+    /// so nobody is kept waiting, and the log says when the change holds everywhere.
     pub async fn sync_plans(&self, plans: Vec<Plan>) -> Result<(), Error> {
         let control = self.clone();
         self.to_the_end(async move {
@@ -43,10 +45,24 @@ impl Control {
             let committed = control.store().sync_plans(&plans, control.change(at), event).await?;
             // Unchanged, they are what every node follows already, or is told by whoever changed them.
             if committed.changed {
-                control.confirm(committed.number).await?;
+                tokio::spawn(async move { control.report_plans(committed.number).await });
             }
             Ok(())
         })
         .await
+    }
+
+    async fn report_plans(&self, number: FeedNumber) {
+        match self.confirm(number).await {
+            Ok(who) => tracing::info!(
+                nodes_confirmed = who.nodes_confirmed,
+                nodes_expired = who.nodes_expired,
+                took_ms = u64::try_from(who.took.as_millis()).unwrap_or(u64::MAX),
+                "the plans of the settings are in force on every node"
+            ),
+            Err(error) => {
+                tracing::warn!(%error, "whether every node follows the settings' plans is not known yet")
+            }
+        }
     }
 }
