@@ -11,7 +11,9 @@ mod change;
 mod copy;
 mod error;
 mod feed;
+mod flush;
 mod guard;
+mod health;
 mod idempotency;
 mod key_lists;
 mod keys;
@@ -39,6 +41,10 @@ pub use change::{Change, Committed};
 pub use copy::{MoveError, MoveReport, MovedTable, move_to_postgres};
 pub use error::{Cause, Error};
 pub use guard::NodeGuard;
+pub use health::{
+    Connections, Durability, LongTransaction, NodeFacts, PostgresProbe, Prepared, ServerFacts, Standby,
+    notifications_arrive,
+};
 pub use idempotency::{Idempotency, IdempotencyRecord};
 pub use keys::NewKey;
 pub use links::{LinkRecord, NewLink};

@@ -25,7 +25,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long SQLite waits for another process's write lock (a backup tool, a person with a shell).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long PostgreSQL waits for a row lock: many times what a change takes.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
+pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a transaction of ours may sit idle: a paused process must not hold the feed's row.
 const IDLE_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(1);
 /// The longest statement; pruning and deleting work in batches that stay far below.
@@ -265,7 +265,7 @@ async fn postgres_pool(options: &OpenOptions, connections: u32) -> Result<Databa
 }
 
 /// Session settings are sent with the connection's start, where they win over the role's and database's.
-fn postgres_options(url: &str, lock_timeout: Duration) -> Result<PgConnectOptions, Error> {
+pub(crate) fn postgres_options(url: &str, lock_timeout: Duration) -> Result<PgConnectOptions, Error> {
     let ms = |duration: Duration| duration.as_millis().to_string();
     let options = PgConnectOptions::from_str(url)?
         .application_name("rndrkit")
