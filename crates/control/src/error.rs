@@ -168,7 +168,9 @@ impl From<StoreError> for Error {
                 "There are as many tokens as an installation may have. Delete one first.",
             ),
             StoreError::LinkInvalid => Self::LinkInvalid,
-            StoreError::Unavailable(cause) => Self::Unavailable(cause.to_string()),
+            StoreError::Unavailable(cause) | StoreError::OutcomeUnknown(cause) => {
+                Self::Unavailable(cause.to_string())
+            }
             other => Self::internal(other),
         }
     }

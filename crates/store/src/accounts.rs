@@ -2,7 +2,6 @@
 
 use rndrkit_domain::account::{Account, AccountStatus};
 use rndrkit_domain::audit::NewEvent;
-use rndrkit_domain::feed::FeedNumber;
 use rndrkit_domain::id::AccountId;
 use rndrkit_domain::plan::PlanId;
 use rndrkit_domain::text::{Email, ExternalId, Name};
@@ -163,13 +162,6 @@ pub(crate) async fn insert(tx: &Transaction, new: &NewAccount, change: &Change) 
     })
 }
 
-/// Numbers a change of an account.
-pub(crate) async fn publish(tx: &Transaction, id: AccountId, change: &Change) -> Result<FeedNumber, Error> {
-    let number = feed::publish(tx, change, News::of_account(id)).await?;
-    tx.execute("UPDATE accounts SET state_number = $2 WHERE id = $1", [text(id), number.into()]).await?;
-    Ok(number)
-}
-
 impl Store {
     /// Makes an account.
     pub async fn insert_account(
@@ -183,7 +175,7 @@ impl Store {
         idempotency::claim(&tx, &change, idempotency, new.id).await?;
         let account = insert(&tx, &new, &change).await?;
         audit::append(&tx, &change, &[event]).await?;
-        let number = publish(&tx, new.id, &change).await?;
+        let number = feed::publish(&tx, &change, News::of_account(new.id)).await?;
         tx.commit().await?;
         Ok(Committed::done(account, number))
     }
@@ -252,7 +244,7 @@ impl Store {
         let after = Account { revision: before.revision + 1, ..after };
         write(&tx, &after).await?;
         audit::append(&tx, &change, &events(&before, &after)).await?;
-        let number = publish(&tx, id, &change).await?;
+        let number = feed::publish(&tx, &change, News::of_account(id)).await?;
         tx.commit().await?;
         Ok(Committed::done(after, number))
     }
@@ -280,13 +272,8 @@ impl Store {
         erase(&tx, id, &change).await?;
         audit::erase_people(&tx, id).await?;
         audit::append(&tx, &change, &[event]).await?;
-        let number = publish(&tx, id, &change).await?;
-        // A repeated revocation of one of these keys waits for this number.
-        tx.execute(
-            "UPDATE api_keys SET state_number = $2 WHERE account_id = $1 AND revoked_reason = 'account_deleted'",
-            [text(id), number.into()],
-        )
-        .await?;
+        // A repeated revocation of one of its keys waits for this number too.
+        let number = feed::publish(&tx, &change, News::of_deleted_account(id)).await?;
         tx.commit().await?;
         Ok(Committed::done((), number))
     }

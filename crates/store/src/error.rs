@@ -73,9 +73,13 @@ pub enum Error {
     /// The backup's destination exists, or this database cannot be copied to a file.
     #[error("the backup cannot be written: {0}")]
     Backup(Cause),
-    /// Busy, full, read-only, or gone. When a commit was under way its outcome is unknown.
+    /// Busy, full, read-only, or gone. Nothing has happened.
     #[error("the database is unavailable: {0}")]
     Unavailable(Cause),
+    /// The answer to a commit was lost: the change has happened, or it has not, or it will in a moment.
+    /// [`Store::settle`](crate::Store::settle) and a look-up of what it would have made tell.
+    #[error("nobody knows whether the change happened: {0}")]
+    OutcomeUnknown(Cause),
     /// A row that no version of this program can have written.
     #[error("the database holds a row that does not read: {0}")]
     Corrupt(Cause),
@@ -96,6 +100,26 @@ impl Error {
     pub(crate) fn unavailable(what: impl std::fmt::Display) -> Self {
         Self::Unavailable(Cause(what.to_string()))
     }
+
+    pub(crate) fn outcome_unknown(what: impl std::fmt::Display) -> Self {
+        Self::OutcomeUnknown(Cause(what.to_string()))
+    }
+
+    /// Reads the error of a commit. Only an answer which says that the transaction is rolled back is a no.
+    pub(crate) fn of_commit(error: DbErr) -> Self {
+        let is_a_no = match &error {
+            DbErr::Conn(RuntimeErr::SqlxError(inner))
+            | DbErr::Exec(RuntimeErr::SqlxError(inner))
+            | DbErr::Query(RuntimeErr::SqlxError(inner)) => is_rollback(inner),
+            _ => false,
+        };
+        let read = Self::from(error);
+        match read {
+            read if is_a_no => read,
+            Self::Unavailable(cause) | Self::Database(cause) => Self::OutcomeUnknown(cause),
+            read => read,
+        }
+    }
 }
 
 impl From<DbErr> for Error {
@@ -114,6 +138,20 @@ impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         classify(&error)
     }
+}
+
+/// Whether a commit was answered with a definite no.
+fn is_rollback(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(answer) = error else { return false };
+    if answer.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_none() {
+        // SQLite answers from the same process: what it calls failed, it has not made visible to anybody.
+        return true;
+    }
+    let code = answer.code().unwrap_or_default();
+    // Constraints (23), transaction rollback (40), limits and locks (53, 55), read-only (25006), idle for too long
+    // (25P03). Not 57: a server that is told to stop ends waiting for a stand-by after it has committed.
+    matches!(code.get(..2).unwrap_or_default(), "23" | "40" | "53" | "55")
+        || matches!(code.as_ref(), "25006" | "25P03")
 }
 
 fn classify(error: &sqlx::Error) -> Error {

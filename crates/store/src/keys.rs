@@ -1,7 +1,7 @@
 //! API keys: making one under the plan's limit, and finding one. Ending one is in `revoke`.
 
 use rndrkit_domain::audit::NewEvent;
-use rndrkit_domain::feed::{FeedKind, FeedNumber};
+use rndrkit_domain::feed::FeedKind;
 use rndrkit_domain::id::{AccountId, KeyId};
 use rndrkit_domain::key::{ApiKey, RevokedReason};
 use rndrkit_domain::key_text::{Digest, KeyPrefix, Mask};
@@ -88,20 +88,6 @@ impl KeyRow {
     }
 }
 
-/// Numbers a change of a key, naming every digest that it answers to.
-pub(crate) async fn publish(
-    tx: &Transaction,
-    account_id: AccountId,
-    key_id: KeyId,
-    digests: Vec<Digest>,
-    change: &Change,
-) -> Result<FeedNumber, Error> {
-    let news = News { kind: FeedKind::Key, account_id: Some(account_id), key_id: Some(key_id), digests };
-    let number = feed::publish(tx, change, news).await?;
-    tx.execute("UPDATE api_keys SET state_number = $2 WHERE id = $1", [text(key_id), number.into()]).await?;
-    Ok(number)
-}
-
 impl Store {
     /// Makes a key if the account may have one more.
     pub async fn insert_key(
@@ -125,7 +111,8 @@ impl Store {
         require_room(&tx, &owner, new.account_id, change.at).await?;
         insert(&tx, &new, &change).await?;
         audit::append(&tx, &change, &[event]).await?;
-        let number = publish(&tx, new.account_id, new.id, vec![new.digest], &change).await?;
+        let news = News::of_key(FeedKind::Key, new.account_id, new.id, vec![new.digest]);
+        let number = feed::publish(&tx, &change, news).await?;
         tx.commit().await?;
         let key = ApiKey {
             id: new.id,

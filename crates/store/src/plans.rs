@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use rndrkit_domain::audit::NewEvent;
-use rndrkit_domain::feed::{FeedKind, FeedNumber};
+use rndrkit_domain::feed::FeedKind;
 use rndrkit_domain::plan::{Plan, PlanId, RateLimit};
 use sea_orm::{FromQueryResult, Value};
 
@@ -72,7 +72,8 @@ impl Store {
         tx.execute("UPDATE revisions SET revision = revision + 1 WHERE name = 'plans'", []).await?;
         let stored = read_plans(tx.all(SELECT_PLANS, [MAX_PLANS.into()]).await?)?;
         if stored == plans {
-            let number = last_change(&tx).await?;
+            // Plans carry no number of their own; the newest change of all is at least as new as theirs.
+            let number = feed::newest(&tx).await?;
             tx.rollback().await?;
             return Ok(Committed::unchanged((), number));
         }
@@ -89,12 +90,6 @@ impl Store {
         tx.commit().await?;
         Ok(Committed::done((), number))
     }
-}
-
-/// Plans carry no number of their own; the newest change of all is at least as new as theirs.
-async fn last_change(tx: &Transaction) -> Result<FeedNumber, Error> {
-    let head: NumberRow = tx.one("SELECT number AS value FROM feed_head", []).await?;
-    Ok(head.value)
 }
 
 async fn write(tx: &Transaction, rank: i64, plan: &Plan) -> Result<(), Error> {

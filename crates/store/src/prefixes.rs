@@ -1,9 +1,11 @@
 //! Every key prefix that this installation has used: a new prefix revokes nothing.
 
+use rndrkit_domain::feed::FeedKind;
 use rndrkit_domain::key_text::KeyPrefix;
-use rndrkit_domain::time::Timestamp;
 
+use crate::change::{Change, Committed};
 use crate::error::Error;
+use crate::feed::{self, News};
 use crate::open::Store;
 use crate::sql::TextRow;
 use crate::value::{read, text, time};
@@ -12,16 +14,24 @@ use crate::value::{read, text, time};
 const MAX_PREFIXES: i64 = 100;
 
 impl Store {
-    /// Remembers a prefix; whether it is new to this installation.
-    pub async fn ensure_prefix(&self, prefix: &KeyPrefix, at: Timestamp) -> Result<bool, Error> {
-        let added = self
-            .writer()
+    /// Remembers a prefix. A new one has a number of its own: before a node has applied it, the node would call
+    /// a key with that prefix malformed. One that is known already answers with the newest number of all.
+    pub async fn ensure_prefix(&self, prefix: &KeyPrefix, change: Change) -> Result<Committed<()>, Error> {
+        let tx = self.begin().await?;
+        let added = tx
             .execute(
                 "INSERT INTO key_prefixes (prefix, first_used_at) VALUES ($1, $2) ON CONFLICT (prefix) DO NOTHING",
-                [text(prefix), time(at)],
+                [text(prefix), time(change.at)],
             )
             .await?;
-        Ok(added > 0)
+        if added == 0 {
+            let number = feed::newest(&tx).await?;
+            tx.rollback().await?;
+            return Ok(Committed::unchanged((), number));
+        }
+        let number = feed::publish(&tx, &change, News::of_set(FeedKind::Prefixes)).await?;
+        tx.commit().await?;
+        Ok(Committed::done((), number))
     }
 
     /// Every prefix, newest first.

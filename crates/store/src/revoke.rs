@@ -1,6 +1,7 @@
 //! Revoking a key.
 
 use rndrkit_domain::audit::NewEvent;
+use rndrkit_domain::feed::FeedKind;
 use rndrkit_domain::id::{AccountId, KeyId};
 use rndrkit_domain::key::{ApiKey, RevokedReason};
 use rndrkit_domain::key_text::Digest;
@@ -9,7 +10,8 @@ use sea_orm::FromQueryResult;
 use crate::audit;
 use crate::change::{Change, Committed};
 use crate::error::Error;
-use crate::keys::{self, KeyRow, key_columns};
+use crate::feed::{self, News};
+use crate::keys::{KeyRow, key_columns};
 use crate::open::Store;
 use crate::sql::{TextRow, Transaction};
 use crate::value::{optional_text, read_digest, read_id, text, time};
@@ -57,7 +59,8 @@ impl Store {
         // Whoever asked may not know whose key it is; the account's own trail must show it all the same.
         let event = NewEvent { account_id: Some(account_id), ..event };
         audit::append(&tx, &change, &[event]).await?;
-        let number = keys::publish(&tx, account_id, id, digests, &change).await?;
+        let news = News::of_key(FeedKind::KeyRevoked, account_id, id, digests);
+        let number = feed::publish(&tx, &change, news).await?;
         tx.commit().await?;
         let key = ApiKey { revoked: Some((change.at, reason)), ..before.into_key()? };
         Ok(Committed::done(key, number))

@@ -10,6 +10,7 @@ use crate::accounts::{self, NewAccount};
 use crate::audit;
 use crate::change::{Change, Committed};
 use crate::error::Error;
+use crate::feed::{self, News};
 use crate::links;
 use crate::open::Store;
 use crate::sessions::{self, NewSession, SessionSeed};
@@ -47,7 +48,7 @@ impl Store {
         let session = NewSession { seed, account_id: made.id, user_id: Some(user.id) };
         sessions::insert(&tx, &session, &change).await?;
         audit::append(&tx, &change, &events).await?;
-        let number = accounts::publish(&tx, made.id, &change).await?;
+        let number = feed::publish(&tx, &change, News::of_account(made.id)).await?;
         tx.commit().await?;
         Ok(Committed::done(made, number))
     }

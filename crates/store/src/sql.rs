@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, FromQueryResult, QueryResult,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, FromQueryResult, QueryResult,
     SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
 };
 
@@ -57,6 +57,11 @@ impl<C: ConnectionTrait> Sql<C> {
     fn statement(&self, sql: Cow<'static, str>, values: impl IntoIterator<Item = Value>) -> Statement {
         self.statements.add_one();
         Statement::from_sql_and_values(self.connection.get_database_backend(), sql, values)
+    }
+
+    /// Which database this is.
+    pub(crate) fn backend(&self) -> DbBackend {
+        self.connection.get_database_backend()
     }
 
     /// Runs a statement; how many rows it touched.
@@ -160,7 +165,14 @@ impl Pool {
 impl Transaction {
     pub(crate) async fn commit(self) -> Result<(), Error> {
         self.statements.add_one();
-        bounded(self.connection.commit()).await
+        // A warning that comes with a commit is not seen here: the driver logs it (`sqlx::postgres::notice`) and
+        // answers "committed". PostgreSQL sends one when an administrator cancels a commit that waits for a
+        // stand-by; we ourselves never cancel.
+        match tokio::time::timeout(ANSWER_DEADLINE, self.connection.commit()).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(Error::of_commit(error)),
+            Err(_) => Err(Error::outcome_unknown("the database did not answer in time")),
+        }
     }
 
     pub(crate) async fn rollback(self) -> Result<(), Error> {

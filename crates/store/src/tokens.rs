@@ -1,7 +1,7 @@
 //! Tokens of the operator API.
 
 use rndrkit_domain::audit::NewEvent;
-use rndrkit_domain::feed::{FeedKind, FeedNumber};
+use rndrkit_domain::feed::FeedNumber;
 use rndrkit_domain::id::TokenId;
 use rndrkit_domain::key_text::Digest;
 use rndrkit_domain::text::Name;
@@ -98,12 +98,6 @@ async fn lock(tx: &Transaction) -> Result<(), Error> {
     Ok(())
 }
 
-async fn publish(tx: &Transaction, id: TokenId, change: &Change) -> Result<FeedNumber, Error> {
-    let number = feed::publish(tx, change, News::of_set(FeedKind::Tokens)).await?;
-    tx.execute("UPDATE tokens SET state_number = $2 WHERE id = $1", [text(id), number.into()]).await?;
-    Ok(number)
-}
-
 impl Store {
     /// Makes a token if there is room for one more.
     pub async fn insert_token(
@@ -140,7 +134,7 @@ impl Store {
         )
         .await?;
         audit::append(&tx, &change, &[event]).await?;
-        let number = publish(&tx, new.id, &change).await?;
+        let number = feed::publish(&tx, &change, News::of_token(new.id)).await?;
         tx.commit().await?;
         let NewToken { id, name, scope, expires_at, .. } = new;
         Ok(Committed::done(Token { id, name, scope, created_at: change.at, expires_at }, number))
@@ -193,7 +187,7 @@ impl Store {
         }
         tx.execute("UPDATE tokens SET deleted_at = $2 WHERE id = $1", [text(id), time(change.at)]).await?;
         audit::append(&tx, &change, &[event]).await?;
-        let number = publish(&tx, id, &change).await?;
+        let number = feed::publish(&tx, &change, News::of_token(id)).await?;
         tx.commit().await?;
         Ok(Committed::done((), number))
     }

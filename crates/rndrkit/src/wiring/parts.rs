@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use rndrkit_control::Control;
 use rndrkit_domain::key_text::Digest;
-use rndrkit_domain::random::Entropy;
+use rndrkit_domain::random::{self, Entropy};
 use rndrkit_domain::time::Clock;
 use rndrkit_edge::Edge;
 use rndrkit_server::ServerState;
-use rndrkit_store::{OpenOptions, Store};
+use rndrkit_store::{Change, OpenOptions, Store};
 use rndrkit_verifier::{ChangeFeed, Flusher, Follower, FollowerHandle, FollowerOptions, Verifier};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -65,7 +65,12 @@ impl Parts {
             DataFolder::prepare_database_file(path)?;
         }
         let store = Store::open(&OpenOptions::new(settings.storage.database.url())).await?;
-        let is_new_prefix = store.ensure_prefix(&settings.product.key_prefix, clock.now()).await?;
+        let change = Change {
+            at: clock.now(),
+            tag: i64::from_le_bytes(random::bytes(&*entropy)),
+            salt: random::bytes(&*entropy),
+        };
+        let is_new_prefix = store.ensure_prefix(&settings.product.key_prefix, change).await?.changed;
 
         let source = StoreSource::new(store.clone(), clock.clone());
         let verifier =

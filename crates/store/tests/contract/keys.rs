@@ -252,9 +252,9 @@ async fn prefixes_are_remembered(database: &TestDatabase) {
     let store = open(database).await;
     assert_eq!(store.list_prefixes().await.unwrap(), []);
     let newer = rndrkit_domain::key_text::KeyPrefix::parse("acme_").unwrap();
-    store.ensure_prefix(&prefix(), at(1)).await.unwrap();
-    store.ensure_prefix(&newer, at(2)).await.unwrap();
-    store.ensure_prefix(&prefix(), at(3)).await.unwrap();
+    store.ensure_prefix(&prefix(), change(1)).await.unwrap();
+    store.ensure_prefix(&newer, change(2)).await.unwrap();
+    store.ensure_prefix(&prefix(), change(3)).await.unwrap();
     assert_eq!(store.list_prefixes().await.unwrap(), [newer, prefix()]);
 }
 
