@@ -15,6 +15,7 @@ mod keys;
 mod links;
 mod password;
 mod plans;
+mod prefix;
 mod principal;
 mod replay;
 mod sessions;
@@ -67,6 +68,7 @@ struct Inner {
     hasher: password::Hasher,
     throttle: throttle::Throttle,
     running_creates: idempotency::Running,
+    introduction: prefix::Introduction,
 }
 
 impl std::fmt::Debug for Control {
@@ -95,6 +97,7 @@ impl Control {
                 hasher,
                 throttle: throttle::Throttle::default(),
                 running_creates: idempotency::Running::default(),
+                introduction: prefix::Introduction::default(),
             }),
         })
     }

@@ -14,3 +14,4 @@ mod people;
 mod permissions;
 mod setup;
 mod things;
+mod waiting;

@@ -1,7 +1,8 @@
 //! A control plane over a database of its own, with a clock that the test moves.
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rndrkit_control::{
@@ -22,12 +23,26 @@ use rndrkit_testkit::database::TestDatabase;
 /// A password that nobody guesses first.
 pub const PASSWORD: &str = "plum tractor violin seven";
 
-/// Confirms everything at once.
-struct AtOnce;
+/// Confirms everything at once, or nothing while `broken`, and remembers what was to be confirmed.
+#[derive(Default)]
+pub struct Nodes {
+    pub broken: AtomicBool,
+    asked: Mutex<Vec<FeedNumber>>,
+}
 
-impl Confirm for AtOnce {
-    fn confirm(&self, _number: FeedNumber) -> BoxFuture<'_, Result<Confirmation, ConfirmError>> {
-        Box::pin(async { Ok(Confirmation { nodes_confirmed: 1, nodes_expired: 0, took: Duration::ZERO }) })
+impl Nodes {
+    /// What was waited for since this was last asked.
+    pub fn asked(&self) -> Vec<FeedNumber> {
+        std::mem::take(&mut self.asked.lock().unwrap())
+    }
+}
+
+impl Confirm for Nodes {
+    fn confirm(&self, number: FeedNumber) -> BoxFuture<'_, Result<Confirmation, ConfirmError>> {
+        self.asked.lock().unwrap().push(number);
+        let broken = self.broken.load(Ordering::SeqCst);
+        let good = Confirmation { nodes_confirmed: 3, nodes_expired: 0, took: Duration::ZERO };
+        Box::pin(async move { if broken { Err(ConfirmError("a test".to_owned())) } else { Ok(good) } })
     }
 
     fn wake(&self) {}
@@ -36,6 +51,7 @@ impl Confirm for AtOnce {
 pub struct Setup {
     pub control: Control,
     pub clock: Arc<ManualClock>,
+    pub nodes: Arc<Nodes>,
 }
 
 fn plan(id: &str, name: &str, api_access: bool) -> Plan {
@@ -61,13 +77,13 @@ pub async fn setup_with(database: &TestDatabase, sign_up: SignUpPolicy, billing:
         key_prefix: KeyPrefix::parse("rk_live_").unwrap(),
         password_min_length: 15,
     };
-    let control =
-        Control::new(settings, store, clock.clone(), Arc::new(OsEntropy), Arc::new(AtOnce)).unwrap();
+    let nodes = Arc::new(Nodes::default());
+    let control = Control::new(settings, store, clock.clone(), Arc::new(OsEntropy), nodes.clone()).unwrap();
     control
         .sync_plans(vec![plan("starter", "Starter", false), plan("agency", "Agency", true)])
         .await
         .unwrap();
-    Setup { control, clock }
+    Setup { control, clock, nodes }
 }
 
 pub fn operator(scope: Scope) -> Context {
