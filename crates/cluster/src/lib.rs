@@ -8,11 +8,18 @@
 
 pub mod line;
 
+mod beat;
+mod follow;
 mod handle;
 mod machine;
+mod marks;
 mod member;
 mod meters;
+mod readings;
+mod roll;
 mod shared;
+mod spans;
+mod standing;
 mod waiter;
 
 pub use handle::{LostHistory, MemberHandle, MemberStatus};

@@ -14,7 +14,7 @@ const WAITED_OUT: &str = "rndrkit_nodes_waited_out_total";
 const WRITTEN_OFF: &str = "rndrkit_node_written_off_total";
 const REAPED: &str = "rndrkit_nodes_reaped_total";
 const CLOCK_DIFFERENCES: &str = "rndrkit_clock_differences_total";
-const BEATS_FAILED: &str = "rndrkit_beats_failed_total";
+const LINE_FAILURES: &str = "rndrkit_node_line_failures_total";
 
 /// Describes this crate's metrics to the recorder in force.
 pub fn describe_metrics() {
@@ -36,7 +36,10 @@ pub fn describe_metrics() {
         CLOCK_DIFFERENCES,
         "Times that this machine's clock and the database's disagreed about a span by more than is allowed for"
     );
-    describe_counter!(BEATS_FAILED, "Calls of this node's own line to the database that failed");
+    describe_counter!(
+        LINE_FAILURES,
+        "Calls over this node's own line to the database that failed, beats among them"
+    );
 }
 
 /// The handles.
@@ -48,7 +51,7 @@ pub(crate) struct Meters {
     pub(crate) written_off: Counter,
     pub(crate) reaped: Counter,
     pub(crate) clock_differences: Counter,
-    pub(crate) beats_failed: Counter,
+    pub(crate) line_failures: Counter,
 }
 
 impl Meters {
@@ -61,7 +64,7 @@ impl Meters {
             written_off: counter!(WRITTEN_OFF),
             reaped: counter!(REAPED),
             clock_differences: counter!(CLOCK_DIFFERENCES),
-            beats_failed: counter!(BEATS_FAILED),
+            line_failures: counter!(LINE_FAILURES),
         }
     }
 

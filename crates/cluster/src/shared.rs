@@ -1,5 +1,6 @@
 //! What a member and those who ask it share: who is there, which history, how long to wait.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ pub(crate) struct Shared {
     /// This node's own term, for as long as nothing longer is known of.
     own_trust: Duration,
     nudged: Notify,
+    stirred: Notify,
     known: Mutex<Known>,
     lost: Mutex<Option<LostHistory>>,
     lost_again: Notify,
@@ -43,6 +45,8 @@ struct Known {
     /// Never falls: a database that was restored may have forgotten that it was raised.
     longest_trust: Duration,
     trust_until: Option<Monotonic>,
+    /// When the question was sent that trust rests on.
+    trust_from: Option<Monotonic>,
     last_beat: Option<Monotonic>,
 }
 
@@ -62,6 +66,7 @@ impl Shared {
             meters: Meters::new(),
             own_trust,
             nudged: Notify::new(),
+            stirred: Notify::new(),
             known: Mutex::default(),
             lost: Mutex::default(),
             lost_again: Notify::new(),
@@ -93,22 +98,46 @@ impl Shared {
         self.known.lock().incarnation
     }
 
-    /// Joined, or (`None`) on the list no more.
+    /// Joined, or (`None`) on the list no more; believed before that is nothing.
     pub(crate) fn stand_as(&self, incarnation: Option<Incarnation>) {
-        let mut known = self.known.lock();
-        known.incarnation = incarnation;
-        known.trust_until = None;
+        self.untrust();
+        self.known.lock().incarnation = incarnation;
     }
 
     pub(crate) fn set_beat(&self, sent: Monotonic) {
         self.known.lock().last_beat = Some(sent);
     }
 
-    pub(crate) fn set_trust(&self, until: Monotonic) {
+    /// Believes until then what the question asked that was sent at `sent`.
+    pub(crate) fn set_trust(&self, sent: Monotonic, until: Monotonic) {
         let mut known = self.known.lock();
         known.trust_until = known.trust_until.max(Some(until));
+        known.trust_from = known.trust_from.max(Some(sent));
         drop(known);
         self.verifier.set_trust(until);
+    }
+
+    /// Believes nothing.
+    pub(crate) fn untrust(&self) {
+        self.verifier.untrust();
+        self.known.lock().trust_until = None;
+    }
+
+    /// Says how old the question is that trust rests on, or rested on last.
+    pub(crate) fn show_trust_age(&self) {
+        let from = self.known.lock().trust_from;
+        if let Some(from) = from {
+            self.meters.show_trust_age(self.now().since(from));
+        }
+    }
+
+    /// The list of nodes is not what it was.
+    pub(crate) fn stir(&self) {
+        self.stirred.notify_one();
+    }
+
+    pub(crate) async fn stirred(&self) {
+        self.stirred.notified().await;
     }
 
     /// A list of nodes that was read by now, by whomever in this process.
@@ -131,7 +160,7 @@ impl Shared {
         self.meters.show_nodes(roster.nodes.len());
     }
 
-    /// How many other nodes there were when the list was last read.
+    /// How many nodes there were when the list was last read.
     pub(crate) fn nodes_last_seen(&self) -> Option<usize> {
         self.known.lock().roster.as_ref().map(|roster| roster.nodes.len())
     }
@@ -140,6 +169,11 @@ impl Shared {
     pub(crate) fn longest_wait(&self) -> Option<Duration> {
         let known = self.known.lock();
         known.roster.as_ref().map(|_| longest_wait(known.longest_trust))
+    }
+
+    /// How long a change waits for nodes that are set up like this one.
+    pub(crate) fn own_longest_wait(&self) -> Duration {
+        longest_wait(self.own_trust)
     }
 
     /// Until when changes wait whatever the list says.
@@ -165,7 +199,8 @@ impl Shared {
         self.known.lock().lost_at = Some(self.now());
         let mut waiting = self.lost.lock();
         let mut all = waiting.take().map(|earlier| earlier.revoked).unwrap_or_default();
-        all.retain(|key| !revoked.contains(key));
+        let again: HashSet<&KeyId> = revoked.iter().collect();
+        all.retain(|key| !again.contains(key));
         all.extend(revoked);
         all.drain(..all.len().saturating_sub(MOST_REVOKED));
         *waiting = Some(LostHistory { lost, revoked: all });

@@ -1,0 +1,116 @@
+//! The list of nodes, read once for all who wait at the same time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use rndrkit_domain::node::Roster;
+use rndrkit_verifier::SourceError;
+use tokio::sync::{Mutex, watch};
+
+use crate::line::Registry;
+use crate::shared::Shared;
+
+/// How long one reading may take before somebody else tries.
+const READ_DEADLINE: Duration = Duration::from_secs(1);
+
+/// Drawn by who wants a reading that begins later than now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Ticket(u64);
+
+/// One attempt to read the list.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    /// The newest ticket that had been drawn when it began.
+    covers: Ticket,
+    /// None: it failed.
+    pub(crate) roster: Option<Roster>,
+}
+
+impl Reading {
+    /// Whether it began after `ticket` was drawn.
+    pub(crate) fn covers(&self, ticket: Ticket) -> bool {
+        self.covers >= ticket
+    }
+}
+
+/// Reads the list for everybody: one at a time, and whoever waited for his turn takes what was begun meanwhile.
+pub(crate) struct Readings {
+    registry: Arc<dyn Registry>,
+    shared: Arc<Shared>,
+    drawn: AtomicU64,
+    turn: Mutex<()>,
+    /// Held by the one who listens for confirmations on behalf of all.
+    ear: Mutex<()>,
+    latest: watch::Sender<Arc<Reading>>,
+}
+
+impl Readings {
+    pub(crate) fn new(registry: Arc<dyn Registry>, shared: Arc<Shared>) -> Self {
+        let none = Reading { covers: Ticket(0), roster: None };
+        Self {
+            registry,
+            shared,
+            drawn: AtomicU64::new(0),
+            turn: Mutex::new(()),
+            ear: Mutex::new(()),
+            latest: watch::Sender::new(Arc::new(none)),
+        }
+    }
+
+    pub(crate) fn draw(&self) -> Ticket {
+        Ticket(self.drawn.fetch_add(1, Ordering::AcqRel) + 1)
+    }
+
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Arc<Reading>> {
+        self.latest.subscribe()
+    }
+
+    /// Sees to it that there is a reading that covers `ticket`.
+    pub(crate) async fn read(&self, ticket: Ticket) {
+        let _turn = self.turn.lock().await;
+        if self.latest.borrow().covers(ticket) {
+            return;
+        }
+        let covers = Ticket(self.drawn.load(Ordering::Acquire));
+        let read = tokio::select! {
+            biased;
+            read = self.registry.roster() => read,
+            () = self.shared.machine.rest.rest(READ_DEADLINE) => {
+                Err(SourceError::new("the list of nodes could not be read in time"))
+            }
+        };
+        let roster = match read {
+            Ok(roster) => {
+                self.shared.observe(&roster);
+                Some(roster)
+            }
+            Err(error) => {
+                tracing::debug!(cause = error.cause(), "the list of nodes could not be read; trying again");
+                None
+            }
+        };
+        self.latest.send_replace(Arc::new(Reading { covers, roster }));
+    }
+
+    /// Reads again after `pause`, or as soon as a node may have confirmed something. Whoever only paused is
+    /// content with what others read meanwhile.
+    pub(crate) async fn read_after(&self, pause: Duration) {
+        let mut ticket = self.draw();
+        tokio::select! {
+            biased;
+            () = self.heard() => ticket = self.draw(),
+            () = self.shared.machine.rest.rest(pause) => {}
+        }
+        self.read(ticket).await;
+    }
+
+    async fn heard(&self) {
+        let _ear = self.ear.lock().await;
+        tokio::select! {
+            biased;
+            () = self.shared.stirred() => {}
+            () = self.registry.confirmed() => {}
+        }
+    }
+}
