@@ -6,7 +6,7 @@ use rndrkit_domain::id::AccountId;
 use rndrkit_domain::plan::{Plan, PlanId};
 use rndrkit_domain::text::{Email, ExternalId, Name};
 use rndrkit_domain::token::Scope;
-use rndrkit_store::{AccountFilter, AccountUpdate, NewAccount};
+use rndrkit_store::{AccountFilter, AccountUpdate, Error as StoreError, NewAccount};
 
 use crate::cursor::{Cursor, PageQuery, Slice};
 use crate::error::InvalidField;
@@ -127,14 +127,19 @@ impl Control {
             let event =
                 control.event(&context, at, Action::AccountCreated, Some(new.id), Subject::Account(new.id));
             let (record, _place) = place.unzip();
-            match control.store().insert_account(new, record, control.change(at), event).await {
-                Ok(committed) => {
-                    // No key points to it yet, so no node holds anything that it could contradict.
-                    control.wake();
-                    Ok(Created { value: control.with_plan(committed.value).await?, secret: None })
+            let id = new.id;
+            let made = match control.store().insert_account(new, record, control.change(at), event).await {
+                Err(unknown @ StoreError::OutcomeUnknown(_)) => {
+                    control.find_made(unknown, || control.store().find_account(id, at)).await?.0
                 }
-                Err(error) => control.repeated_account(&context, &repeated_resource(error, wanted)?).await,
-            }
+                Err(error) => {
+                    return control.repeated_account(&context, &repeated_resource(error, wanted)?).await;
+                }
+                Ok(committed) => committed.value,
+            };
+            // No key points to it yet, so no node holds anything that it could contradict.
+            control.wake();
+            Ok(Created { value: control.with_plan(made).await?, secret: None })
         })
         .await
     }
@@ -229,10 +234,15 @@ impl Control {
         let (control, context) = (self.clone(), context.clone());
         self.to_the_end(async move {
             let at = control.now();
-            let writer = control.clone();
-            let events =
-                move |before: &Account, after: &Account| writer.update_events(&context, at, before, after);
-            let committed = control.store().update_account(id, update, control.change(at), events).await?;
+            let change = control.change(at);
+            let update = || {
+                let (writer, context) = (control.clone(), context.clone());
+                let events = move |before: &Account, after: &Account| {
+                    writer.update_events(&context, at, before, after)
+                };
+                control.store().update_account(id, update.clone(), change, events)
+            };
+            let committed = control.change_surely(update).await?;
             let confirmation = control.confirm(committed.number).await?;
             Ok(ChangedAccount { view: control.with_plan(committed.value).await?, confirmation })
         })
@@ -302,7 +312,9 @@ impl Control {
         self.to_the_end(async move {
             let at = control.now();
             let event = control.event(&context, at, Action::AccountDeleted, Some(id), Subject::Account(id));
-            let committed = control.store().delete_account(id, control.change(at), event).await?;
+            let change = control.change(at);
+            let delete = || control.store().delete_account(id, change, event.clone());
+            let committed = control.change_surely(delete).await?;
             control.confirm(committed.number).await?;
             Ok(())
         })

@@ -11,7 +11,7 @@ use rndrkit_domain::plan::Plan;
 use rndrkit_domain::text::Name;
 use rndrkit_domain::time::Timestamp;
 use rndrkit_domain::token::Scope;
-use rndrkit_store::NewKey;
+use rndrkit_store::{Error as StoreError, NewKey};
 
 use crate::accounts::Checks;
 use crate::cursor::{Cursor, PageQuery, Slice};
@@ -88,19 +88,24 @@ impl Control {
             let event =
                 control.event(&context, now, Action::KeyCreated, Some(account_id), Subject::Key(key.id));
             let (record, _place) = place.unzip();
-            match control.store().insert_key(key, record, control.change(now), event).await {
-                Ok(committed) => {
-                    // Nobody is waited for. No node can hold anything about a secret that was random a
-                    // moment ago, not even that it is unknown, so every node asks the database about it, and
-                    // a node that cannot ask answers "unavailable". What the look-up finds comes with the
-                    // account as it is then, and the newer one counts. Waiting would only keep new keys from
-                    // being made while some node does not answer. (A secret that somebody else chose could
-                    // have been tried before: importing one has to wait like a revocation.)
-                    control.wake();
-                    Ok(Created { value: committed.value, secret: Some(minted.secret) })
+            let id = key.id;
+            let made = match control.store().insert_key(key, record, control.change(now), event).await {
+                Err(unknown @ StoreError::OutcomeUnknown(_)) => {
+                    control.find_made(unknown, || control.store().find_key(id)).await?.0
                 }
-                Err(error) => control.repeated_key(&context, &repeated_resource(error, wanted)?).await,
-            }
+                Err(error) => {
+                    return control.repeated_key(&context, &repeated_resource(error, wanted)?).await;
+                }
+                Ok(committed) => committed.value,
+            };
+            // Nobody is waited for. No node can hold anything about a secret that was random a
+            // moment ago, not even that it is unknown, so every node asks the database about it, and
+            // a node that cannot ask answers "unavailable". What the look-up finds comes with the
+            // account as it is then, and the newer one counts. Waiting would only keep new keys from
+            // being made while some node does not answer. (A secret that somebody else chose could
+            // have been tried before: importing one has to wait like a revocation.)
+            control.wake();
+            Ok(Created { value: made, secret: Some(minted.secret) })
         })
         .await
     }
@@ -171,8 +176,9 @@ impl Control {
             let at = control.now();
             // The account is filled in by the store, which finds the key in the same transaction.
             let event = control.event(&context, at, Action::KeyRevoked, only_account, Subject::Key(id));
-            let committed =
-                control.store().revoke_key(id, reason, only_account, control.change(at), event).await?;
+            let change = control.change(at);
+            let revoke = || control.store().revoke_key(id, reason, only_account, change, event.clone());
+            let committed = control.change_surely(revoke).await?;
             let confirmation = control.confirm(committed.number).await?;
             let key = committed.value;
             let revoked_at = key.revoked.map_or(at, |(revoked_at, _)| revoked_at);

@@ -13,6 +13,7 @@ mod event;
 mod idempotency;
 mod keys;
 mod links;
+mod outcome;
 mod password;
 mod plans;
 mod prefix;

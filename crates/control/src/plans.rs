@@ -42,7 +42,9 @@ impl Control {
         self.to_the_end(async move {
             let at = control.now();
             let event = control.event(&Context::system(), at, Action::PlansChanged, None, Subject::Plans);
-            let committed = control.store().sync_plans(&plans, control.change(at), event).await?;
+            let change = control.change(at);
+            let sync = || control.store().sync_plans(&plans, change, event.clone());
+            let committed = control.change_surely(sync).await?;
             // Unchanged, they are what every node follows already, or is told by whoever changed them.
             if committed.changed {
                 tokio::spawn(async move { control.report_plans(committed.number).await });

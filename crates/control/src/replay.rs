@@ -43,7 +43,9 @@ impl Control {
         event.details = vec![("reason", REMEMBERED.to_owned())];
         // Who it was at first is lost with the rest; this time it is the installation.
         let reason = RevokedReason::Operator;
-        match self.store().revoke_key(key, reason, None, self.change(at), event).await {
+        let change = self.change(at);
+        let revoke = || self.store().revoke_key(key, reason, None, change, event.clone());
+        match self.change_surely(revoke).await {
             Ok(done) => {
                 if done.changed {
                     tracing::warn!(%key, account = %done.value.account_id, "revoked again: {REMEMBERED}");

@@ -7,7 +7,7 @@ use rndrkit_domain::key_text::Digest;
 use rndrkit_domain::link::LinkKind;
 use rndrkit_domain::text::Email;
 use rndrkit_domain::time::Timestamp;
-use rndrkit_store::{NewSession, NewUser};
+use rndrkit_store::{Error as StoreError, NewSession, NewUser};
 
 use crate::accounts::{Checks, NewAccountInput};
 use crate::event::Subject;
@@ -149,7 +149,13 @@ impl Control {
         let control = self.clone();
         self.to_the_end(async move {
             let change = control.change(at);
-            control.store().sign_up(link, account, user, opening.seed, change, events).await?;
+            if let Err(error) =
+                control.store().sign_up(link, account, user, opening.seed, change, events).await
+            {
+                let StoreError::OutcomeUnknown(_) = error else { return Err(error.into()) };
+                // All of it is one transaction: with the account there are the user and the session.
+                control.find_made(error, || control.store().find_account(account_id, at)).await?;
+            }
             // A new account has no key that a node could know.
             control.wake();
             Ok(OpenedSession { token: opening.token, account_id, expires_at, return_to: None })

@@ -5,7 +5,7 @@ use rndrkit_domain::id::TokenId;
 use rndrkit_domain::key_text::{self, Secret};
 use rndrkit_domain::text::Name;
 use rndrkit_domain::token::{Scope, Token};
-use rndrkit_store::NewToken;
+use rndrkit_store::{Error as StoreError, NewToken};
 
 use crate::accounts::Checks;
 use crate::cursor::{Cursor, PageQuery, Slice};
@@ -54,13 +54,17 @@ impl Control {
             let token = NewToken { id, digest: secret.digest(), name, scope, expires_at };
             let event = control.event(&context, now, Action::TokenCreated, None, Subject::Token(id));
             let (record, _place) = place.unzip();
-            match control.store().insert_token(token, record, control.change(now), event).await {
-                Ok(committed) => {
-                    control.confirm(committed.number).await?;
-                    Ok(Created { value: committed.value, secret: Some(secret) })
-                }
-                Err(error) => control.repeated_token(&repeated_resource(error, wanted)?).await,
-            }
+            let (made, number) =
+                match control.store().insert_token(token, record, control.change(now), event).await {
+                    Err(unknown @ StoreError::OutcomeUnknown(_)) => {
+                        control.find_made(unknown, || control.store().find_token(id)).await?
+                    }
+                    Err(error) => return control.repeated_token(&repeated_resource(error, wanted)?).await,
+                    Ok(committed) => (committed.value, committed.number),
+                };
+            // Nodes hold the list of all tokens: until they read it again, this one is missing.
+            control.confirm(number).await?;
+            Ok(Created { value: made, secret: Some(secret) })
         })
         .await
     }
@@ -89,7 +93,9 @@ impl Control {
         self.to_the_end(async move {
             let at = control.now();
             let event = control.event(&context, at, Action::TokenDeleted, None, Subject::Token(id));
-            let committed = control.store().delete_token(id, control.change(at), event).await?;
+            let change = control.change(at);
+            let delete = || control.store().delete_token(id, change, event.clone());
+            let committed = control.change_surely(delete).await?;
             control.confirm(committed.number).await?;
             Ok(())
         })
