@@ -8,8 +8,13 @@ use sea_orm::sqlx::postgres::{PgListener, PgPoolOptions};
 use sea_orm::{FromQueryResult, sqlx};
 
 use crate::error::Error;
-use crate::open::{LOCK_TIMEOUT, postgres_options, single_postgres};
+use crate::open::{LOCK_TIMEOUT, OpenOptions, postgres_options, single_postgres};
 use crate::sql::{Pool, StatementCount};
+use crate::value::read_count;
+
+/// What a node takes at most: its pool, and one each for look-ups of the feed, its own line, budgets, and the
+/// list of nodes.
+pub const CONNECTIONS_OF_A_NODE: u32 = OpenOptions::POSTGRES_CONNECTIONS + 4;
 
 /// The most rows that any question reads.
 const MAX_ROWS: i64 = 1_000;
@@ -250,6 +255,19 @@ impl PostgresProbe {
                 [],
             )
             .await
+    }
+
+    /// The longest trust that any node of this installation has been allowed.
+    pub async fn longest_trust(&self) -> Result<Duration, Error> {
+        let longest: Number = self
+            .pool
+            .one(
+                "SELECT GREATEST(longest_trust_ms, (SELECT COALESCE(max(trust_ms), 0) FROM nodes)) AS value
+                 FROM cluster",
+                [],
+            )
+            .await?;
+        Ok(Duration::from_millis(read_count(longest.value)?))
     }
 
     /// The nodes that are registered.

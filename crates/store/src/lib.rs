@@ -17,6 +17,7 @@ mod health;
 mod idempotency;
 mod key_lists;
 mod keys;
+mod line;
 mod links;
 mod migrations;
 mod nodes;
@@ -25,6 +26,7 @@ mod page;
 mod plans;
 mod prefixes;
 mod revoke;
+mod roster;
 mod schema;
 mod sessions;
 mod sign_in;
@@ -42,11 +44,12 @@ pub use copy::{MoveError, MoveReport, MovedTable, move_to_postgres};
 pub use error::{Cause, Error};
 pub use guard::NodeGuard;
 pub use health::{
-    Connections, Durability, LongTransaction, NodeFacts, PostgresProbe, Prepared, ServerFacts, Standby,
-    notifications_arrive,
+    CONNECTIONS_OF_A_NODE, Connections, Durability, LongTransaction, NodeFacts, PostgresProbe, Prepared,
+    ServerFacts, Standby, notifications_arrive,
 };
 pub use idempotency::{Idempotency, IdempotencyRecord};
 pub use keys::NewKey;
+pub use line::NodeLine;
 pub use links::{LinkRecord, NewLink};
 pub use open::{OpenOptions, Store};
 pub use page::{PageRequest, Slice};

@@ -55,7 +55,7 @@ impl OpenOptions {
     /// Reads in parallel on SQLite beside the one writer: more than a small machine's cores gains nothing.
     const SQLITE_READERS: u32 = 4;
     /// Below a hundred, PostgreSQL's default, with room for several nodes.
-    const POSTGRES_CONNECTIONS: u32 = 16;
+    pub(crate) const POSTGRES_CONNECTIONS: u32 = 16;
 
     /// `sqlite://path` or `postgres://…`.
     pub fn new(url: impl Into<String>) -> Self {

@@ -11,6 +11,7 @@ mod audit;
 mod builders;
 mod feed;
 mod guard;
+mod health;
 mod keys;
 mod links;
 mod moving;
