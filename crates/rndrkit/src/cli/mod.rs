@@ -94,7 +94,7 @@ pub enum Command {
     /// Move a stopped SQLite installation to an empty PostgreSQL database, for several nodes
     Move(MoveArgs),
     /// Check settings, data folder, database, ports and disk; works with the server down
-    Doctor(LocalArgs),
+    Doctor(DoctorArgs),
 }
 
 /// What to do with settings.
@@ -132,6 +132,17 @@ pub struct BackupArgs {
     /// File to write; it must not exist yet
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+    /// Output and settings.
+    #[command(flatten)]
+    pub local: LocalArgs,
+}
+
+/// `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Make every node read all again, after changes by hand in SQL
+    #[arg(long)]
+    pub flush: bool,
     /// Output and settings.
     #[command(flatten)]
     pub local: LocalArgs,

@@ -159,9 +159,10 @@ async fn dispatch(cli: Cli, environment: &Environment, console: &mut Console<'_>
             let sources = sources(config, environment, args.local.flags.clone());
             moving::run(args, environment, &sources, console).await
         }
-        Some(Command::Doctor(local)) => {
+        Some(Command::Doctor(doctor)) => {
+            let local = doctor.local;
             console.json = local.json;
-            Ok(doctor::run(&sources(config, environment, local.flags), console).await)
+            Ok(doctor::run(&sources(config, environment, local.flags), doctor.flush, console).await)
         }
         Some(Command::Serve(flags)) => serve(&sources(config, environment, flags)).await,
         None => serve(&sources(config, environment, SettingFlags::default())).await,

@@ -2,13 +2,14 @@
 
 use rndrkit_store::{OpenOptions, SchemaStatus, Store};
 
-use super::Finding;
-use crate::config::Database;
+use super::{Finding, postgres};
+use crate::config::{Database, Storage};
 
 const DATABASE: &str = "database";
 const AUDIT: &str = "audit trail";
 
-pub(super) async fn check(database: &Database) -> Vec<Finding> {
+pub(super) async fn check(storage: &Storage) -> Vec<Finding> {
+    let database = &storage.database;
     let url = database.url();
     let status = match Store::schema_status(&url).await {
         Ok(status) => status,
@@ -21,11 +22,16 @@ pub(super) async fn check(database: &Database) -> Vec<Finding> {
         }
     };
     let schema = judge_schema(status);
-    match status {
-        // Opening a database of this version changes nothing.
-        SchemaStatus::Current | SchemaStatus::NewerCompatible { .. } => vec![schema, check_audit(&url).await],
-        SchemaStatus::Empty | SchemaStatus::Older { .. } | SchemaStatus::NewerRefused { .. } => vec![schema],
+    let mut findings = vec![schema];
+    // Opening a database of this version changes nothing.
+    let is_ours = matches!(status, SchemaStatus::Current | SchemaStatus::NewerCompatible { .. });
+    if matches!(database, Database::Postgres { .. }) {
+        findings.extend(postgres::check(storage, is_ours).await);
     }
+    if is_ours {
+        findings.push(check_audit(&url).await);
+    }
+    findings
 }
 
 fn judge_schema(status: SchemaStatus) -> Finding {

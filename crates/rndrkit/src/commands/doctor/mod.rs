@@ -1,9 +1,12 @@
-//! `rndrkit doctor`: looks at everything that a start needs, changes nothing, and says what to do. It works
-//! with the server down, and beside a running one.
+//! `rndrkit doctor`: looks at everything that a start and several nodes need, changes nothing (`--flush`
+//! apart), and says what to do. It works with the server down, and beside a running one.
 
 mod database;
+mod flush;
 mod folder;
 mod network;
+mod nodes;
+mod postgres;
 
 use serde::Serialize;
 use serde_json::json;
@@ -30,27 +33,37 @@ pub(super) struct Finding {
     name: &'static str,
     status: Status,
     detail: String,
+    /// Why that matters, where it is not plain.
+    why: Option<&'static str>,
     /// What to do about it.
     advice: Option<String>,
 }
 
 impl Finding {
     fn ok(name: &'static str, detail: impl Into<String>) -> Self {
-        Self { name, status: Status::Ok, detail: detail.into(), advice: None }
+        Self { name, status: Status::Ok, detail: detail.into(), why: None, advice: None }
     }
 
     fn warn(name: &'static str, detail: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { name, status: Status::Warn, detail: detail.into(), advice: Some(advice.into()) }
+        Self { status: Status::Warn, ..Self::ok(name, detail).advising(advice) }
     }
 
     fn fail(name: &'static str, detail: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { name, status: Status::Fail, detail: detail.into(), advice: Some(advice.into()) }
+        Self { status: Status::Fail, ..Self::ok(name, detail).advising(advice) }
+    }
+
+    fn advising(self, advice: impl Into<String>) -> Self {
+        Self { advice: Some(advice.into()), ..self }
+    }
+
+    fn because(self, why: &'static str) -> Self {
+        Self { why: Some(why), ..self }
     }
 }
 
-pub(super) async fn run(sources: &Sources, console: &mut Console<'_>) -> Exit {
+pub(super) async fn run(sources: &Sources, flush: bool, console: &mut Console<'_>) -> Exit {
     let (findings, if_failed) = match config::load(sources) {
-        Ok(resolved) => (examine(&resolved.settings).await, Exit::No),
+        Ok(resolved) => (examine(&resolved.settings, flush).await, Exit::No),
         Err(mistakes) => {
             let advice = "mend these first; the other checks need them";
             (vec![Finding::fail("settings", mistakes.to_string(), advice)], Exit::Usage)
@@ -67,15 +80,18 @@ pub(super) async fn run(sources: &Sources, console: &mut Console<'_>) -> Exit {
     if failed { if_failed } else { Exit::Done }
 }
 
-async fn examine(settings: &Settings) -> Vec<Finding> {
+async fn examine(settings: &Settings, flush: bool) -> Vec<Finding> {
     let folder = &settings.storage.data_dir;
     let is_running = DataFolder::is_in_use(folder);
     let mut findings = vec![settings_finding(is_running)];
     findings.extend(folder::check(settings));
-    findings.extend(database::check(&settings.storage.database).await);
+    findings.extend(database::check(&settings.storage).await);
     findings.extend(network::check_listeners(&settings.listeners, is_running));
     findings.extend(network::check_certificate(settings.listeners.tls.as_ref()));
     findings.extend(network::check_upstreams(&settings.gateway.routes).await);
+    if flush {
+        findings.push(flush::run(&settings.storage.database, is_running).await);
+    }
     findings
 }
 
@@ -95,6 +111,9 @@ fn show(console: &mut Console<'_>, finding: &Finding) {
         Status::Fail => "fail",
     };
     console.line(format!("{word:<4}  {}: {}", finding.name, finding.detail));
+    if let Some(why) = finding.why {
+        console.line(format!("      {why}"));
+    }
     if let Some(advice) = &finding.advice {
         console.line(format!("      {advice}"));
     }
