@@ -66,7 +66,12 @@ pub async fn setup(database: &TestDatabase) -> Setup {
 }
 
 pub async fn setup_with(database: &TestDatabase, sign_up: SignUpPolicy, billing: Billing) -> Setup {
-    let store = Store::open(&OpenOptions::new(database.url())).await.unwrap();
+    setup_at(database.url(), sign_up, billing).await
+}
+
+/// Over a database by an address of the test's own.
+pub async fn setup_at(url: &str, sign_up: SignUpPolicy, billing: Billing) -> Setup {
+    let store = Store::open(&OpenOptions::new(url)).await.unwrap();
     let clock = Arc::new(ManualClock::at(Timestamp::from_unix_ms(1_800_000_000_000)));
     let settings = ControlSettings {
         public_url: "http://localhost:8080".to_owned(),
