@@ -14,7 +14,11 @@ use crate::sql::{NumberRow, Transaction};
 use crate::value::{bytes, count, optional_text, read_digest, read_optional_id, text, time};
 
 /// The most entries that one call reads.
-const MAX_ENTRIES: u32 = 10_000;
+pub(crate) const MAX_ENTRIES: u32 = 10_000;
+
+/// Reads entries from `$1` on, at most `$2`.
+pub(crate) const ENTRIES: &str = "SELECT number, tag, kind, account_id, key_id, digests FROM feed
+     WHERE number >= $1 ORDER BY number LIMIT $2";
 
 /// What a change tells the verifiers.
 #[derive(Debug, Clone)]
@@ -214,14 +218,8 @@ impl Store {
 
     /// Entries from `from` on, that one included, in order.
     pub async fn feed_entries(&self, from: FeedNumber, limit: u32) -> Result<Vec<FeedEntry>, Error> {
-        let rows: Vec<EntryRow> = self
-            .feed_reader()
-            .all(
-                "SELECT number, tag, kind, account_id, key_id, digests FROM feed
-                 WHERE number >= $1 ORDER BY number LIMIT $2",
-                [from.into(), i64::from(limit.min(MAX_ENTRIES)).into()],
-            )
-            .await?;
+        let rows: Vec<EntryRow> =
+            self.feed_reader().all(ENTRIES, [from.into(), i64::from(limit.min(MAX_ENTRIES)).into()]).await?;
         rows.into_iter().map(EntryRow::into_entry).collect()
     }
 

@@ -32,7 +32,7 @@ async fn bounded<T>(answer: impl Future<Output = Result<T, DbErr>>) -> Result<T,
 pub(crate) struct StatementCount(Arc<AtomicU64>);
 
 impl StatementCount {
-    fn add_one(&self) {
+    pub(crate) fn add_one(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
