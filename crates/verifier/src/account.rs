@@ -16,7 +16,10 @@ use rndrkit_domain::text::ExternalId;
 use rndrkit_domain::time::Monotonic;
 use tokio::sync::Notify;
 
-use crate::limiter::{Limiter, Rule, Taken};
+use crate::limiter::{Limiter, Rule};
+use crate::slices::drawer::Pool;
+use crate::slices::share::{Asking, Brought, Sent, Share};
+use crate::slices::terms::Terms;
 use crate::source::AccountFacts;
 
 /// Where a view comes from. Ordered: a later one replaces an earlier one, never the other way round.
@@ -34,6 +37,7 @@ pub(crate) struct AccountView {
     pub(crate) status: AccountStatus,
     pub(crate) api_access: bool,
     rule: Rule,
+    terms: Terms,
     version: Version,
 }
 
@@ -45,9 +49,27 @@ impl AccountView {
             status: facts.status,
             api_access: facts.api_access,
             rule: Rule::new(facts.rate_limit),
+            terms: Terms::new(facts.rate_limit),
             version: (facts.revision, head),
         }
     }
+
+    pub(crate) const fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    pub(crate) const fn revision(&self) -> i64 {
+        self.version.0
+    }
+}
+
+/// What an account's requests are taken from.
+#[derive(Debug)]
+enum Budget {
+    /// The whole budget is here.
+    Own(Limiter),
+    /// It is shared with other nodes.
+    Shared(Box<Share>),
 }
 
 /// One account's state.
@@ -56,7 +78,7 @@ pub(crate) struct AccountState {
     pub(crate) id: AccountId,
     /// View and budget change together under this lock; takers hold it for reading.
     view: RwLock<AccountView>,
-    limiter: Limiter,
+    budget: Budget,
     /// Raised by every entry that may change what is known about the account or any of its keys. What was
     /// read under an earlier generation is read again.
     generation: AtomicU64,
@@ -67,11 +89,16 @@ pub(crate) struct AccountState {
 }
 
 impl AccountState {
-    fn new(facts: &AccountFacts, head: FeedNumber) -> Self {
+    fn new(facts: &AccountFacts, head: FeedNumber, pool: Option<&Arc<Pool>>) -> Self {
+        let view = AccountView::new(facts, head);
+        let budget = match pool {
+            None => Budget::Own(Limiter::default()),
+            Some(pool) => Budget::Shared(Box::new(Share::new(Arc::clone(pool), &view.terms))),
+        };
         Self {
             id: facts.id,
-            view: RwLock::new(AccountView::new(facts, head)),
-            limiter: Limiter::default(),
+            view: RwLock::new(view),
+            budget,
             generation: AtomicU64::new(0),
             changes: AtomicU64::new(0),
             moved: Notify::new(),
@@ -85,21 +112,57 @@ impl AccountState {
 
     /// Takes from the budget under the limit of a view that is still held, so that no change of the limit
     /// comes between.
-    pub(crate) fn take(&self, view: &RwLockReadGuard<'_, AccountView>, cost: u32, now: Monotonic) -> Taken {
-        self.limiter.take(&view.rule, cost, now)
+    pub(crate) fn take(
+        self: &Arc<Self>,
+        view: &RwLockReadGuard<'_, AccountView>,
+        cost: u32,
+        now: Monotonic,
+    ) -> Asking {
+        match &self.budget {
+            Budget::Own(limiter) => Asking::Done(limiter.take(&view.rule, cost, now)),
+            Budget::Shared(share) => share.take(self, &view.terms, cost, now),
+        }
+    }
+
+    /// What this node has of the budget, when it is shared.
+    pub(crate) fn share(&self) -> Option<&Share> {
+        match &self.budget {
+            Budget::Own(_) => None,
+            Budget::Shared(share) => Some(share),
+        }
+    }
+
+    /// Takes in what a draw brought. When the budget follows a newer revision, all is read again.
+    pub(crate) fn land(self: &Arc<Self>, sent: &Sent, brought: Brought, now: Monotonic) {
+        if self.share().is_some_and(|share| share.land(self, sent, brought, now)) {
+            // After the share was closed: what is read from now on opens it again.
+            self.generation.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Whether forgetting this budget would give nothing away.
+    fn is_idle(&self, now: Monotonic) -> bool {
+        match &self.budget {
+            Budget::Own(limiter) => limiter.is_full(now),
+            Budget::Shared(share) => share.is_idle(&self.view().terms, now),
+        }
     }
 
     /// Takes over newer facts; older ones are ignored. What is spent stays spent.
     fn replace(&self, facts: &AccountFacts, head: FeedNumber, now: Monotonic) {
         let mut view = self.view.write();
-        if (facts.revision, head) < view.version {
-            return;
+        let is_older = (facts.revision, head) < view.version;
+        let next = if is_older { None } else { Some(AccountView::new(facts, head)) };
+        let other_limit = next.as_ref().is_some_and(|next| next.rule.limit() != view.rule.limit());
+        match (&self.budget, &next) {
+            (Budget::Own(limiter), Some(next)) if other_limit => limiter.convert(&view.rule, &next.rule, now),
+            (Budget::Own(_), _) => {}
+            // Even if these are older: then what is known is newer than they, and they are new enough.
+            (Budget::Shared(share), _) => share.open(other_limit),
         }
-        let next = AccountView::new(facts, head);
-        if next.rule.limit() != view.rule.limit() {
-            self.limiter.convert(&view.rule, &next.rule, now);
+        if let Some(next) = next {
+            *view = next;
         }
-        *view = next;
     }
 
     pub(crate) fn generation(&self) -> u64 {
@@ -110,16 +173,20 @@ impl AccountState {
         self.changes.load(Ordering::Acquire)
     }
 
-    /// Everything that is known about the account and its keys is to be read again.
+    /// Everything that is known about the account and its keys is to be read again. What this node holds of
+    /// a shared budget is gone before anybody can say that the change was applied.
     pub(crate) fn outdate(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
+        if let Some(share) = self.share() {
+            share.close();
+        }
         self.announce();
     }
 
     /// As [`Self::outdate`]; facts of a lower revision are welcome too, because history was rewritten.
     fn forget(&self) {
-        self.view.write().version = UNKNOWN_VERSION;
         self.outdate();
+        self.view.write().version = UNKNOWN_VERSION;
     }
 
     /// Wakes long connections. Called after whatever changed has changed, so that a connection which read
@@ -154,6 +221,8 @@ pub(crate) struct Accounts {
     // Ordered, so that waking all of them happens in an order that a simulation can repeat.
     states: BTreeMap<AccountId, Arc<AccountState>>,
     bound: usize,
+    /// What they share, when budgets are shared between nodes.
+    pool: Option<Arc<Pool>>,
     sweep_at: usize,
     last_sweep: Option<Monotonic>,
 }
@@ -164,8 +233,13 @@ const FEW_ACCOUNTS: usize = 1_024;
 const SWEEP_INTERVAL_AT_BOUND: Duration = Duration::from_secs(1);
 
 impl Accounts {
+    #[cfg(test)]
     pub(crate) fn new(bound: usize) -> Self {
-        Self { states: BTreeMap::new(), bound, sweep_at: FEW_ACCOUNTS.min(bound), last_sweep: None }
+        Self::with(bound, None)
+    }
+
+    pub(crate) fn with(bound: usize, pool: Option<Arc<Pool>>) -> Self {
+        Self { states: BTreeMap::new(), bound, pool, sweep_at: FEW_ACCOUNTS.min(bound), last_sweep: None }
     }
 
     pub(crate) fn get(&self, id: &AccountId) -> Option<&Arc<AccountState>> {
@@ -194,7 +268,7 @@ impl Accounts {
         if self.states.len() >= self.bound {
             return None;
         }
-        let state = Arc::new(AccountState::new(facts, head));
+        let state = Arc::new(AccountState::new(facts, head, self.pool.as_ref()));
         self.states.insert(facts.id, Arc::clone(&state));
         Some((state, true))
     }
@@ -206,7 +280,7 @@ impl Accounts {
         if lately && self.sweep_at == self.bound {
             return;
         }
-        self.states.retain(|_, state| Arc::strong_count(state) > 1 || !state.limiter.is_full(now));
+        self.states.retain(|_, state| Arc::strong_count(state) > 1 || !state.is_idle(now));
         self.last_sweep = Some(now);
         self.sweep_at = self.states.len().saturating_mul(2).max(FEW_ACCOUNTS).min(self.bound);
     }

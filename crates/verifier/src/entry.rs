@@ -42,6 +42,10 @@ impl KeyEntry {
         !self.dead.load(Ordering::Acquire) && self.generation == self.account.generation()
     }
 
+    pub(crate) const fn generation(&self) -> u64 {
+        self.generation
+    }
+
     pub(crate) fn kill(&self) {
         self.dead.store(true, Ordering::Release);
     }

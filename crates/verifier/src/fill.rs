@@ -214,7 +214,7 @@ impl Verifier {
             None => Held::Unknown,
             Some(facts) => {
                 let (account, is_new) = position.accounts.intern(&facts.account, read_at.number, now)?;
-                if is_new && now.since(self.started()) < RESTART_WINDOW {
+                if is_new && self.pool().is_none() && now.since(self.started()) < RESTART_WINDOW {
                     self.meters().budget_restarts.increment(1);
                 }
                 let entry = Arc::new(KeyEntry::new(&facts, account));

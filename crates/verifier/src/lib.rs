@@ -23,6 +23,7 @@ mod position;
 mod revocations;
 #[cfg(test)]
 mod simulation;
+mod slices;
 mod tokens;
 mod usage;
 mod verifier;
@@ -33,11 +34,12 @@ pub use flusher::Flusher;
 pub use follower::{Follower, FollowerHandle, FollowerOptions};
 pub use history::{Continuation, Lost, Place};
 pub use meters::describe_metrics;
+pub use slices::drawer::Drawer;
 pub use source::{
     AccountFacts, BoxFuture, BudgetAuthority, ChangeFeed, Draw, Grant, KeyFacts, KeySource, Loaded,
     LoadedTokens, SourceError, TokenFacts, UsageSink,
 };
 pub use tokens::TokenDenial;
 pub use usage::UsageBuffer;
-pub use verifier::{Ask, Verified, Verifier, VerifierOptions};
+pub use verifier::{Ask, Budgets, Verified, Verifier, VerifierOptions};
 pub use watch::Watch;

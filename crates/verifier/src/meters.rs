@@ -1,5 +1,7 @@
 //! Metrics of this crate. Handles are made once, so that counting on the hot path is one addition.
 
+use std::fmt;
+
 use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
 use rndrkit_domain::feed::FeedNumber;
 
@@ -13,6 +15,11 @@ const USAGE_DROPPED: &str = "rndrkit_usage_dropped_total";
 const FEED_LAG: &str = "rndrkit_feed_lag";
 const HISTORIES_LOST: &str = "rndrkit_feed_histories_lost_total";
 const BUDGET_RESTARTS: &str = "rndrkit_budget_restarts_total";
+const SLICE_STATEMENTS: &str = "rndrkit_slice_statements_total";
+const SLICE_DRAWS: &str = "rndrkit_slice_draws_total";
+const SLICE_WAITS: &str = "rndrkit_slice_waits_total";
+const SLICE_REQUESTS_DRAWN: &str = "rndrkit_slice_requests_drawn_total";
+const SLICE_REQUESTS_LAPSED: &str = "rndrkit_slice_requests_lapsed_total";
 const ACCOUNTS_HELD: &str = "rndrkit_accounts_held";
 
 /// Describes this crate's metrics to the recorder in force.
@@ -32,6 +39,17 @@ pub fn describe_metrics() {
     describe_counter!(
         BUDGET_RESTARTS,
         "Budgets that began full in the first minute of the process and may admit one burst more"
+    );
+    describe_counter!(SLICE_STATEMENTS, "Statements that drew from budgets shared between nodes");
+    describe_counter!(
+        SLICE_DRAWS,
+        "Draws from shared budgets, one for each account in a statement, by outcome"
+    );
+    describe_counter!(SLICE_WAITS, "Requests that waited for a draw");
+    describe_counter!(SLICE_REQUESTS_DRAWN, "Requests drawn from shared budgets");
+    describe_counter!(
+        SLICE_REQUESTS_LAPSED,
+        "Requests drawn from shared budgets that nobody could spend in time"
     );
     describe_gauge!(ACCOUNTS_HELD, "Accounts held in memory");
 }
@@ -79,6 +97,39 @@ impl Meters {
     #[expect(clippy::cast_precision_loss, reason = "a gauge is a floating point number")]
     pub(crate) fn show_lag(&self, entries: FeedNumber) {
         self.feed_lag.set(entries.max(0) as f64);
+    }
+}
+
+/// The handles of what is drawn from shared budgets.
+pub(crate) struct SliceMeters {
+    pub(crate) statements: Counter,
+    pub(crate) drawn: Counter,
+    pub(crate) empty: Counter,
+    pub(crate) stale: Counter,
+    pub(crate) failed: Counter,
+    pub(crate) waits: Counter,
+    pub(crate) requests_drawn: Counter,
+    pub(crate) lapsed: Counter,
+}
+
+impl SliceMeters {
+    pub(crate) fn new() -> Self {
+        Self {
+            statements: counter!(SLICE_STATEMENTS),
+            drawn: counter!(SLICE_DRAWS, "outcome" => "drawn"),
+            empty: counter!(SLICE_DRAWS, "outcome" => "empty"),
+            stale: counter!(SLICE_DRAWS, "outcome" => "stale"),
+            failed: counter!(SLICE_DRAWS, "outcome" => "failed"),
+            waits: counter!(SLICE_WAITS),
+            requests_drawn: counter!(SLICE_REQUESTS_DRAWN),
+            lapsed: counter!(SLICE_REQUESTS_LAPSED),
+        }
+    }
+}
+
+impl fmt::Debug for SliceMeters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SliceMeters").finish_non_exhaustive()
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLockReadGuard};
 use rndrkit_domain::account::AccountStatus;
 use rndrkit_domain::decision::{Decision, Denial};
 use rndrkit_domain::key_text::{self, Digest, KeyPrefix};
@@ -21,6 +21,9 @@ use crate::fill::{Flights, Outcome};
 use crate::limiter::Taken;
 use crate::meters::Meters;
 use crate::position::{Position, ReadAt};
+use crate::slices::drawer::Pool;
+use crate::slices::share::Asking;
+use crate::slices::waiting::{Settled, Waiting};
 use crate::source::{KeySource, SourceError};
 use crate::tokens::Tokens;
 use crate::usage::{Owner, UsageBuffer, Use};
@@ -31,6 +34,8 @@ use crate::watch::Watch;
 const REFUSED_KEYS: usize = 16_384;
 /// Rounds of memory and look-up before giving up, when changes keep overtaking them.
 const RESOLVE_ATTEMPTS: u32 = 4;
+/// Rounds of decision and draw before giving up, when the account keeps changing.
+const BUDGET_ATTEMPTS: u32 = 4;
 /// How long [`Verifier::recheck`] tries: a connection that has to be cut is cut within a second.
 const RECHECK_DEADLINE: Duration = Duration::from_millis(750);
 /// At most one log line about failing look-ups in this time: a flood of them says nothing more.
@@ -49,6 +54,15 @@ impl Default for VerifierOptions {
     fn default() -> Self {
         Self { cache_keys: 200_000, lookup_concurrency: 32 }
     }
+}
+
+/// Where budgets are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Budgets {
+    /// Here alone: this node is the only one.
+    Own,
+    /// With an authority, from which several nodes draw: see [`crate::Drawer`].
+    Shared,
 }
 
 /// One question.
@@ -90,6 +104,8 @@ pub struct Verifier {
     refused: RefusedKeys,
     position: Mutex<Position>,
     applied: Applied,
+    /// What the shares of accounts have in common, when budgets are shared.
+    pool: Option<Arc<Pool>>,
     flights: Flights,
     failures: Failures,
     tokens: Tokens,
@@ -109,12 +125,36 @@ struct Resolved {
     now: Monotonic,
 }
 
+/// What came of looking at a request once.
+enum Step {
+    Decided(Verified),
+    /// Only a draw from the shared budget can tell.
+    Wait(Waiting),
+    /// The account changed meanwhile.
+    Again,
+    /// Too many requests wait for draws.
+    Crowded,
+}
+
 impl Verifier {
-    /// A verifier with empty caches.
+    /// A verifier with empty caches, whose budgets are its own.
     pub fn new(options: VerifierOptions, clock: Arc<dyn Clock>, source: Arc<dyn KeySource>) -> Arc<Self> {
+        Self::with_budgets(Budgets::Own, options, clock, source)
+    }
+
+    /// A verifier with empty caches. With [`Budgets::Shared`], nothing can be spent until a
+    /// [`crate::Drawer`] runs.
+    pub fn with_budgets(
+        budgets: Budgets,
+        options: VerifierOptions,
+        clock: Arc<dyn Clock>,
+        source: Arc<dyn KeySource>,
+    ) -> Arc<Self> {
         let VerifierOptions { cache_keys, lookup_concurrency } = options;
         // Accounts are held for good keys, for refused ones, and for budgets that are not full again.
         let max_accounts = cache_keys.saturating_mul(2).saturating_add(REFUSED_KEYS);
+        let pool = (budgets == Budgets::Shared).then(Pool::new);
+        let accounts = Accounts::with(max_accounts, pool.clone());
         let meters = Meters::new();
         Arc::new_cyclic(|me| Self {
             me: me.clone(),
@@ -125,8 +165,9 @@ impl Verifier {
             trust_until: AtomicU64::new(0),
             good: good_keys(cache_keys, meters.evictions.clone()),
             refused: RefusedKeys::new(REFUSED_KEYS),
-            position: Mutex::new(Position::new(Accounts::new(max_accounts))),
+            position: Mutex::new(Position::new(accounts)),
             applied: Applied::default(),
+            pool,
             flights: Flights::new(lookup_concurrency),
             failures: Failures::new(),
             tokens: Tokens::default(),
@@ -166,14 +207,23 @@ impl Verifier {
 
     /// Decides on one request.
     pub async fn verify(&self, ask: &Ask<'_>) -> Verified {
-        let digest = match self.read(ask.secret) {
-            Ok(digest) => digest,
-            Err(denial) => return Verified::denied(denial),
-        };
-        match self.resolve(digest, ask.client).await {
-            Ok(resolved) => self.decide(digest, ask.cost, &resolved),
-            Err(denial) => Verified::denied(denial),
+        self.check(ask).await.unwrap_or_else(Verified::denied)
+    }
+
+    async fn check(&self, ask: &Ask<'_>) -> Result<Verified, Denial> {
+        let digest = self.read(ask.secret)?;
+        let mut settled = None;
+        for _ in 0..BUDGET_ATTEMPTS {
+            // After a wait for the budget as well: trust, key and account are looked at again.
+            let resolved = self.resolve(digest, ask.client).await?;
+            settled = match self.decide(digest, ask.cost, &resolved, settled) {
+                Step::Decided(verified) => return Ok(verified),
+                Step::Wait(waiting) => waiting.settled().await?,
+                Step::Again => None,
+                Step::Crowded => return Err(Denial::Unavailable),
+            };
         }
+        Err(Denial::Unavailable)
     }
 
     /// Whether a long connection may go on. The budget is ignored; not knowing in time is `false`.
@@ -255,36 +305,41 @@ impl Verifier {
         })
     }
 
-    fn decide(&self, digest: Digest, cost: u32, resolved: &Resolved) -> Verified {
+    fn decide(&self, digest: Digest, cost: u32, resolved: &Resolved, settled: Option<Settled>) -> Step {
         let entry = match &resolved.held {
-            Held::Unknown => return Verified::denied(Denial::InvalidKey),
-            Held::Revoked(entry) => return refuse(entry, &entry.account.view(), Denial::KeyRevoked),
+            Held::Unknown => return Step::Decided(Verified::denied(Denial::InvalidKey)),
+            Held::Revoked(entry) => {
+                return Step::Decided(refuse(entry, &entry.account.view(), Denial::KeyRevoked));
+            }
             Held::Good(entry) => entry,
         };
         let wall = self.wall_at(resolved.now);
         let view = entry.account.view();
         let (verified, used) = match verdict(entry, &view, wall) {
             // Neither active nor unexpired: such a request moves nothing.
-            Some(Denial::KeyExpired) => return refuse(entry, &view, Denial::KeyExpired),
+            Some(Denial::KeyExpired) => return Step::Decided(refuse(entry, &view, Denial::KeyExpired)),
             Some(denial) => (refuse(entry, &view, denial), Use::Refused),
-            None => match entry.account.take(&view, cost, resolved.now) {
-                Taken::Admitted(budget) => {
+            None => match pay(entry, &view, cost, resolved.now, settled) {
+                Asking::Done(Taken::Admitted(budget)) => {
                     let decision = Decision::Allowed { caller: entry.caller(&view), budget };
                     let watch = Watch { digest, account: Arc::clone(&entry.account), seen: resolved.seen };
                     (Verified { decision, watch: Some(watch) }, Use::Allowed)
                 }
-                Taken::Refused(budget) => {
+                Asking::Done(Taken::Refused(budget)) => {
                     let caller = Some(entry.caller(&view));
                     let decision =
                         Decision::Denied { denial: Denial::RateLimited, caller, budget: Some(budget) };
                     (Verified { decision, watch: None }, Use::Limited)
                 }
+                Asking::Wait(waiting) => return Step::Wait(waiting),
+                Asking::Changed => return Step::Again,
+                Asking::Crowded => return Step::Crowded,
             },
         };
         drop(view);
         let owner = Owner { digest, key_id: entry.key_id, account_id: entry.account.id };
         self.usage.record(&owner, wall, if cost == 0 { Use::Looked } else { used });
-        verified
+        Step::Decided(verified)
     }
 
     /// What is held may be believed until then; `Monotonic(u64::MAX)` = for ever. Never shortens.
@@ -351,6 +406,10 @@ impl Verifier {
         &self.applied
     }
 
+    pub(crate) const fn pool(&self) -> Option<&Arc<Pool>> {
+        self.pool.as_ref()
+    }
+
     pub(crate) const fn flights(&self) -> &Flights {
         &self.flights
     }
@@ -404,6 +463,20 @@ fn verdict(entry: &KeyEntry, view: &AccountView, wall: Timestamp) -> Option<Deni
         None
     } else {
         Some(Denial::PlanRequired)
+    }
+}
+
+/// Takes from the budget, unless a draw that the request waited for has settled that.
+fn pay(
+    entry: &KeyEntry,
+    view: &RwLockReadGuard<'_, AccountView>,
+    cost: u32,
+    now: Monotonic,
+    settled: Option<Settled>,
+) -> Asking {
+    match settled.and_then(|settled| settled.at(now, entry.generation())) {
+        Some(taken) => Asking::Done(taken),
+        None => entry.account.take(view, cost, now),
     }
 }
 

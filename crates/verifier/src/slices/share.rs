@@ -1,0 +1,416 @@
+//! What one node holds and knows of one account's shared budget.
+//!
+//! A request is admitted from what the node holds; refused when the bucket cannot hold enough for it, going
+//! by what the last draw left and what has flowed in since; and otherwise waits for a draw.
+//!
+//! **Drawing ahead.** While requests come, the node draws some before it has none, and after a refusal once
+//! the bucket can hold some again, so that few requests wait. It draws as many as came in the last half of a
+//! slice's life, besides the one at hand, and never more than its *credit*: what it may still let lapse
+//! unused. Credit begins at `C` = a 32nd of the shared burst (at least 1), falls by what lapses, and grows by
+//! a 64th of what is spent, up to `C`. Whoever makes a node's slices lapse, by going from node to node or by
+//! coming in pairs, so ends the drawing ahead: requests then wait for draws of their own, and nothing lapses.
+//!
+//! **The shortfall.** A request of cost `c` that N nodes refuse at a time `t` after the bucket was full finds
+//! that at least `B + r·t − D` were admitted, with
+//! `D = r·H' + N·C + admitted / 64 + c + r·d`: the reserve of the shared bucket ([`super::terms`]); what lapsed
+//! and what others hold, which is no more than their credit ever was; what is left in the bucket, less than
+//! `c`; and what flowed in during `d`, the time until a draw that is due is answered (jitter, pause, round
+//! trip). This holds while no draw fails or comes too late and the account does not change; requests whose
+//! callers leave while they wait count as admitted.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use rndrkit_domain::decision::BudgetState;
+use rndrkit_domain::time::Monotonic;
+use tokio::sync::oneshot;
+
+use super::drawer::Pool;
+use super::held::{Demand, Slices};
+use super::terms::{REQUEST, Terms};
+use super::waiting::{Answer, Turn, Waiter, Waiting};
+use crate::account::AccountState;
+use crate::limiter::Taken;
+use crate::source::Draw;
+
+/// Spending so much earns the credit to let one request lapse.
+const SPENT_PER_LAPSED: u32 = 64;
+
+/// Whether the drawer knows of the account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    No,
+    /// To draw ahead at that time.
+    Later(Monotonic),
+    /// Requests wait.
+    Now,
+    /// A draw is under way.
+    Sent,
+}
+
+#[derive(Debug)]
+struct State {
+    slices: Slices,
+    demand: Demand,
+    /// In 64ths of a request.
+    credit: u32,
+    /// What the bucket held, and when that was heard.
+    bucket: Option<(i64, Monotonic)>,
+    /// False after a change of the account, until its facts are read again.
+    open: bool,
+    /// Raised whenever what was held is thrown away; a draw of before that brings nothing.
+    epoch: u64,
+    asked: Asked,
+    /// What the draw that is planned or under way wants besides what the waiting ones need.
+    coming: u32,
+    /// The smallest cost that a planned draw is for: drawing less ahead would help nobody.
+    least: u32,
+    /// Puts off draws after a refusal, so that nodes do not all draw at the same moment.
+    jitter: Duration,
+    waiters: VecDeque<Waiter>,
+}
+
+/// One account's share of its budget on this node.
+#[derive(Debug)]
+pub(crate) struct Share {
+    pool: Arc<Pool>,
+    state: Mutex<State>,
+}
+
+/// What came of asking a share.
+#[derive(Debug)]
+pub(crate) enum Asking {
+    Done(Taken),
+    /// Only a draw can tell.
+    Wait(Waiting),
+    /// The account changed: read it again first.
+    Changed,
+    /// Too many wait already.
+    Crowded,
+}
+
+/// A draw under way, as the drawer carries it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sent {
+    pub(crate) draw: Draw,
+    terms: Terms,
+    epoch: u64,
+    at: Monotonic,
+}
+
+/// What a draw brought.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Brought {
+    Drawn { granted: u32, left_micros: i64, jitter: Duration },
+    Stale,
+    Failed,
+}
+
+impl State {
+    fn new(terms: &Terms) -> Self {
+        Self {
+            slices: Slices::default(),
+            demand: Demand::default(),
+            credit: terms.ahead.saturating_mul(SPENT_PER_LAPSED),
+            bucket: None,
+            open: true,
+            epoch: 0,
+            asked: Asked::No,
+            coming: 0,
+            least: 1,
+            jitter: Duration::ZERO,
+            waiters: VecDeque::new(),
+        }
+    }
+
+    /// Drops what has lapsed, on account of the credit.
+    fn lapse(&mut self, pool: &Pool, now: Monotonic) {
+        let lapsed = self.slices.lapse(now);
+        if lapsed > 0 {
+            pool.meters.lapsed.increment(u64::from(lapsed));
+            self.credit = self.credit.saturating_sub(lapsed.saturating_mul(SPENT_PER_LAPSED));
+        }
+    }
+
+    fn spend(&mut self, terms: &Terms, cost: u32) -> Option<Monotonic> {
+        let lapses = self.slices.spend(cost)?;
+        self.earn(terms, cost);
+        Some(lapses)
+    }
+
+    fn earn(&mut self, terms: &Terms, spent: u32) {
+        self.credit = self.credit.saturating_add(spent).min(terms.ahead.saturating_mul(SPENT_PER_LAPSED));
+    }
+
+    /// The most that the bucket can hold now; full when nothing is known.
+    fn bucket_micros(&self, terms: &Terms, now: Monotonic) -> i64 {
+        self.bucket.map_or(terms.burst_micros, |(left, at)| terms.refilled(left, now.since(at)))
+    }
+
+    /// What is asked of the bucket already.
+    fn pending(&self) -> u32 {
+        self.waiters.iter().fold(self.coming, |sum, waiter| sum.saturating_add(waiter.cost))
+    }
+
+    /// When the bucket can hold `cost` besides what is asked of it already; `None` when it can now.
+    fn wait_for(&self, terms: &Terms, cost: u32, now: Monotonic) -> Option<Duration> {
+        let need = i64::from(cost.saturating_add(self.pending())).saturating_mul(REQUEST);
+        let missing = need.saturating_sub(self.bucket_micros(terms, now));
+        (missing > 0).then(|| terms.time_for(missing))
+    }
+
+    fn budget(&self, terms: &Terms, now: Monotonic) -> BudgetState {
+        terms.state(self.slices.held(), self.bucket_micros(terms, now))
+    }
+
+    fn refusal(&self, terms: &Terms, cost: u32, now: Monotonic) -> BudgetState {
+        let wait = self.wait_for(terms, cost, now).unwrap_or_default();
+        terms.refusal(cost, self.slices.held(), self.bucket_micros(terms, now), wait)
+    }
+
+    /// How many more to draw ahead: what is to be expected in half of a slice's life, `at_hand` being on
+    /// their way already, within the credit.
+    fn wanted_ahead(&mut self, terms: &Terms, at_hand: u32, now: Monotonic) -> u32 {
+        let (held, credit) = (self.slices.held(), self.credit / SPENT_PER_LAPSED);
+        if held.saturating_mul(2) > credit {
+            return 0;
+        }
+        let expected = self.demand.lately(now, terms.hold_ns / 2).saturating_sub(at_hand.max(1));
+        let target = expected.min(credit);
+        if held.saturating_mul(2) > target { 0 } else { target - held }
+    }
+
+    /// Plans to draw ahead for requests of this cost, if that is worth while.
+    fn plan(&mut self, terms: &Terms, cost: u32, now: Monotonic) -> Option<Monotonic> {
+        if self.asked != Asked::No {
+            self.least = self.least.min(cost);
+            return None;
+        }
+        let ahead = self.wanted_ahead(terms, 1, now);
+        if ahead < cost {
+            return None;
+        }
+        let at = match self.wait_for(terms, cost, now) {
+            None => now,
+            // Whoever still asks then will plan it.
+            Some(wait) if wait > Duration::from_nanos(terms.hold_ns) => return None,
+            Some(wait) => now.plus(wait + self.jitter),
+        };
+        (self.asked, self.coming, self.least) = (Asked::Later(at), ahead, cost);
+        Some(at)
+    }
+
+    /// Throws away what is held, and sends the waiting ones back to read the account again.
+    fn discard(&mut self, pool: &Pool) {
+        let held = self.slices.held();
+        pool.meters.lapsed.increment(u64::from(held));
+        self.slices = Slices::default();
+        self.waiters.clear();
+        self.bucket = None;
+        self.coming = 0;
+        self.asked = Asked::No;
+        self.epoch += 1;
+    }
+}
+
+impl Share {
+    pub(crate) fn new(pool: Arc<Pool>, terms: &Terms) -> Self {
+        Self { pool, state: Mutex::new(State::new(terms)) }
+    }
+
+    /// Takes `cost` requests, all or none, or says what is to be waited for. A cost of 0 looks.
+    pub(crate) fn take(
+        &self,
+        account: &Arc<AccountState>,
+        terms: &Terms,
+        cost: u32,
+        now: Monotonic,
+    ) -> Asking {
+        let mut state = self.state.lock();
+        state.lapse(&self.pool, now);
+        if cost == 0 {
+            return Asking::Done(Taken::Admitted(state.budget(terms, now)));
+        }
+        if !state.open {
+            return Asking::Changed;
+        }
+        if cost > terms.largest_cost() {
+            return Asking::Done(Taken::Refused(state.refusal(terms, cost, now)));
+        }
+        state.demand.note(now, terms.hold_ns / 2, cost);
+        let taken = if state.spend(terms, cost).is_some() {
+            Taken::Admitted(state.budget(terms, now))
+        } else if state.wait_for(terms, cost, now).is_some() {
+            Taken::Refused(state.refusal(terms, cost, now))
+        } else {
+            return self.wait(&mut state, account, cost);
+        };
+        if let Some(at) = state.plan(terms, cost, now) {
+            self.pool.ask_later(account, at);
+        }
+        Asking::Done(taken)
+    }
+
+    fn wait(&self, state: &mut State, account: &Arc<AccountState>, cost: u32) -> Asking {
+        let Some(turn) = Turn::new(&self.pool) else { return Asking::Crowded };
+        self.pool.meters.waits.increment(1);
+        let (sender, answer) = oneshot::channel();
+        state.waiters.push_back(Waiter { cost, answer: sender });
+        self.ask_now(state, account);
+        Asking::Wait(Waiting { answer, generation: account.generation(), turn })
+    }
+
+    /// Tells the drawer that requests wait, unless it knows or is at it.
+    fn ask_now(&self, state: &mut State, account: &Arc<AccountState>) {
+        match state.asked {
+            Asked::Now | Asked::Sent => return,
+            Asked::Later(at) => self.pool.ask_no_more(account, at),
+            Asked::No => {}
+        }
+        state.asked = Asked::Now;
+        self.pool.ask_now(account);
+    }
+
+    /// Makes the draw that is sent at `now`, if one is still wanted.
+    pub(crate) fn begin(&self, account: &AccountState, now: Monotonic) -> Option<Sent> {
+        // Held until the draw is made: no draw is made of terms that have been replaced.
+        let view = account.view();
+        let terms = view.terms();
+        let mut state = self.state.lock();
+        if !state.open || matches!(state.asked, Asked::No | Asked::Sent) {
+            return None;
+        }
+        state.lapse(&self.pool, now);
+        (state.asked, state.coming) = (Asked::No, 0);
+        while state.waiters.front().is_some_and(|waiter| waiter.answer.is_closed()) {
+            state.waiters.pop_front();
+        }
+        let (want, at_least, ahead) = match state.waiters.front() {
+            // Those that need one each are served together, a dearer one by a draw of its own: what is drawn
+            // for several that want all or nothing might be of use to none.
+            Some(Waiter { cost: 1, .. }) => {
+                let alike = state.waiters.iter().take_while(|waiter| waiter.cost == 1).count();
+                let alike = u32::try_from(alike).unwrap_or(u32::MAX);
+                let ahead = state.wanted_ahead(terms, alike, now);
+                (alike.saturating_add(ahead), 1, ahead)
+            }
+            Some(waiter) => (waiter.cost, waiter.cost, 0),
+            None => {
+                let ahead = state.wanted_ahead(terms, 1, now);
+                (ahead, state.least, ahead)
+            }
+        };
+        if want < at_least {
+            return None;
+        }
+        (state.asked, state.coming) = (Asked::Sent, ahead);
+        let draw = Draw {
+            account: account.id,
+            want: want.min(terms.largest_cost()),
+            at_least,
+            rate_micros: terms.rate_micros,
+            burst_micros: terms.burst_micros,
+            revision: view.revision(),
+        };
+        Some(Sent { draw, terms: *terms, epoch: state.epoch, at: now })
+    }
+
+    /// Takes in what a draw brought. Whether the account has to be read again, because the budget follows a
+    /// newer revision of it.
+    pub(crate) fn land(
+        &self,
+        account: &Arc<AccountState>,
+        sent: &Sent,
+        brought: Brought,
+        now: Monotonic,
+    ) -> bool {
+        let mut state = self.state.lock();
+        if state.epoch != sent.epoch {
+            // The account changed since: what was drawn is lost.
+            if let Brought::Drawn { granted, .. } = brought {
+                self.pool.meters.lapsed.increment(u64::from(granted));
+            }
+            return false;
+        }
+        state.lapse(&self.pool, now);
+        (state.asked, state.coming) = (Asked::No, 0);
+        match brought {
+            Brought::Drawn { granted, left_micros, jitter } => {
+                state.bucket = Some((left_micros, now));
+                state.jitter = jitter;
+                let lapses = sent.at.plus(Duration::from_nanos(sent.terms.hold_ns));
+                if now < lapses {
+                    state.slices.add(granted, lapses);
+                    self.serve(&mut state, account, &sent.terms, now);
+                } else {
+                    // Too late to be spent. What was drawn is lost, and nobody knows more than before.
+                    self.pool.meters.lapsed.increment(u64::from(granted));
+                    Self::fail(&mut state);
+                }
+            }
+            Brought::Stale => {
+                state.discard(&self.pool);
+                state.open = false;
+            }
+            Brought::Failed => Self::fail(&mut state),
+        }
+        matches!(brought, Brought::Stale)
+    }
+
+    /// Gives the waiting ones what there is, in the order in which they came.
+    fn serve(&self, state: &mut State, account: &Arc<AccountState>, terms: &Terms, now: Monotonic) {
+        while let Some(waiter) = state.waiters.pop_front() {
+            let answer = if let Some(lapses) = state.spend(terms, waiter.cost) {
+                Answer::Admitted(state.budget(terms, now), lapses)
+            } else if i64::from(waiter.cost) * REQUEST > state.bucket_micros(terms, now) {
+                Answer::Refused(state.refusal(terms, waiter.cost, now))
+            } else {
+                state.waiters.push_front(waiter);
+                self.ask_now(state, account);
+                return;
+            };
+            // Whoever has left meanwhile has spent it all the same.
+            let _ = waiter.answer.send(answer);
+        }
+    }
+
+    fn fail(state: &mut State) {
+        for waiter in state.waiters.drain(..) {
+            let _ = waiter.answer.send(Answer::Failed);
+        }
+    }
+
+    /// Throws away what is held: the account changed. Nothing is spent until [`Self::open`].
+    pub(crate) fn close(&self) {
+        let mut state = self.state.lock();
+        state.discard(&self.pool);
+        state.open = false;
+    }
+
+    /// The account's facts were read again; with other terms, what was held under the old ones goes.
+    pub(crate) fn open(&self, other_terms: bool) {
+        let mut state = self.state.lock();
+        if other_terms {
+            state.discard(&self.pool);
+        }
+        state.open = true;
+    }
+
+    /// Whether forgetting this share would lose nothing: no slice, no draw, no known debt.
+    pub(crate) fn is_idle(&self, terms: &Terms, now: Monotonic) -> bool {
+        let mut state = self.state.lock();
+        state.lapse(&self.pool, now);
+        state.slices.held() == 0
+            && state.asked == Asked::No
+            && state.waiters.is_empty()
+            && state.bucket_micros(terms, now) >= terms.burst_micros
+    }
+
+    /// Requests held and when they lapse, slice by slice.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn held(&self) -> Vec<(u32, Monotonic)> {
+        self.state.lock().slices.live().collect()
+    }
+}
