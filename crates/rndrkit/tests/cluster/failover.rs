@@ -1,0 +1,88 @@
+//! Another database takes over: a standby that has everything, and a copy that has not.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use rndrkit_domain::node::longest_wait;
+use rndrkit_testkit::private_postgres::PrivatePostgres;
+use rndrkit_testkit::visible;
+
+use crate::checker::{Contract, judge, judge_stored};
+use crate::history::{Act, Outcome};
+use crate::load::{Amount, start};
+use crate::nodes::{Cluster, TRUST};
+use crate::world::{Random, World};
+
+/// Every key in a database: its account and whether it is revoked.
+pub fn stored(postgres: &PrivatePostgres) -> BTreeMap<String, (String, bool)> {
+    let rows = postgres.sql("SELECT id, account_id, revoked_at IS NOT NULL FROM api_keys");
+    let row = |row: &str| {
+        let mut columns = row.split('|').map(str::to_owned);
+        let (id, account) = (columns.next().unwrap(), columns.next().unwrap());
+        (id, (account, columns.next().unwrap() == "t"))
+    };
+    rows.lines().map(row).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_synchronous_standby_that_takes_over_has_all_that_was_acknowledged() {
+    let Some(mut cluster) = Cluster::start_or_notice(3).await else { return };
+    let standby = cluster.postgres.synchronous_standby().await;
+    let (world, mut random) = (World::on(cluster.internal()), Random(9));
+    let load = start(&world, Amount { askers: 1, changers: 4 }, &mut random);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+
+    let from = world.recorder.now();
+    cluster.postgres.crash();
+    standby.promote();
+    cluster.lead_to(&standby);
+    world.recorder.fault(None, "failed over", false, from);
+    cluster.ready().await;
+    let before = world.recorder.deletes();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    world.end();
+    load.join_all().await;
+    world.probes_are_over().await;
+
+    let history = world.recorder.take();
+    let longest_change = longest_wait(TRUST) * 2 + Duration::from_secs(6);
+    let mut verdict = judge(&history, &Contract { longest_change, burst: 200.0, per_second: 10.0 });
+    judge_stored(&mut verdict, &history, &stored(&standby), 5);
+    visible::say(&verdict.to_string());
+    assert!(verdict.violations.is_empty(), "{:#?}", verdict.violations);
+    assert!(before > 0 && verdict.deletes > before, "nothing was deleted after the fail-over: {verdict}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deletes_that_a_restore_lost_are_made_again_by_the_nodes_that_remember_them() {
+    let Some(mut cluster) = Cluster::start_or_notice(3).await else { return };
+    let (world, mut random) = (World::on(cluster.internal()), Random(10));
+    let account = world.account("wide", &mut random).await.unwrap();
+    let deleted = world.create(0, &account).await.unwrap();
+    let kept = world.create(0, &account).await.unwrap();
+    cluster.postgres.keep_copy().await;
+    cluster.ready().await;
+    for node in 0..3 {
+        assert_eq!(world.decide(Act::Look, node, &deleted).await, Outcome::Accepted);
+    }
+    assert_eq!(world.delete(0, &deleted).await, Outcome::Done);
+
+    cluster.postgres.put_copy_back().await;
+    assert!(!stored(&cluster.postgres)[&*deleted.id].1, "the delete is not lost");
+    let begun = Instant::now();
+    while !stored(&cluster.postgres)[&*deleted.id].1 {
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "nobody made it again:\n{}",
+            cluster.server(0).log()
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    visible::say(&format!("a lost delete was made again after {:.1} s", begun.elapsed().as_secs_f64()));
+    cluster.ready().await;
+    tokio::time::sleep(longest_wait(TRUST)).await;
+    for node in 0..3 {
+        assert_eq!(world.decide(Act::Look, node, &deleted).await, Outcome::Revoked, "on node {node}");
+        assert_eq!(world.decide(Act::Look, node, &kept).await, Outcome::Accepted, "on node {node}");
+    }
+}
