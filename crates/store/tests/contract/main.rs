@@ -13,6 +13,7 @@ mod feed;
 mod guard;
 mod health;
 mod keys;
+mod line;
 mod links;
 mod moving;
 mod nodes;
