@@ -1,7 +1,7 @@
 //! Joining and beating: how a node comes to believe what it holds, and when it must stop.
 
 use rndrkit_domain::feed::FeedNumber;
-use rndrkit_domain::node::{Beat, BeatAnswer, BeatMark, Incarnation, Registration};
+use rndrkit_domain::node::{Beat, BeatAnswer, BeatMark, Incarnation, Registration, Timeline};
 use rndrkit_domain::time::Monotonic;
 use rndrkit_verifier::{Lost, SourceError};
 
@@ -123,6 +123,7 @@ impl Member {
             }
             self.bounded(verifier.lose_history(head, lost)).await?;
         }
+        self.follow_timeline(answer.roster.timeline);
         self.shared.verifier.show_lag(head);
         if let Some(standing) = &mut self.standing {
             standing.head = Some(head);
@@ -130,6 +131,15 @@ impl Member {
         }
         self.settle();
         Ok(())
+    }
+
+    /// On another timeline, forgets what was read on the one before. A look-up may have read commits that were
+    /// not applied here yet, and that are lost: then the place and its tag are still right, and no entry will
+    /// ever name what is held.
+    fn follow_timeline(&mut self, timeline: Timeline) {
+        if self.timeline.replace(timeline).is_some_and(|before| before != timeline) {
+            self.shared.verifier.drop_everything();
+        }
     }
 
     /// Trusts as long as the beats allow whose heads are applied.

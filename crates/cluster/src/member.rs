@@ -11,7 +11,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rndrkit_domain::node::{BeatMark, Incarnation};
+use rndrkit_domain::node::{BeatMark, Incarnation, Timeline};
 use rndrkit_domain::time::Monotonic;
 use rndrkit_verifier::{Lost, SourceError, Verifier};
 
@@ -69,6 +69,8 @@ pub struct Member {
     pub(crate) spans: Spans,
     /// Whether the verifier has a place in the feed.
     pub(crate) placed: bool,
+    /// The timeline that what the verifier holds was read on.
+    pub(crate) timeline: Option<Timeline>,
     /// Why it has to begin anew at the next head that is read.
     pub(crate) lost: Option<Lost>,
 }
@@ -103,6 +105,7 @@ impl Member {
             silence: Silence::default(),
             spans: Spans::default(),
             placed: false,
+            timeline: None,
             lost: None,
         };
         (member, handle)
