@@ -7,6 +7,7 @@
 mod accounts;
 mod audit;
 mod audit_chain;
+mod budgets;
 mod change;
 mod copy;
 mod error;
@@ -39,6 +40,7 @@ mod verification;
 
 pub use accounts::{AccountFilter, AccountUpdate, NewAccount};
 pub use audit_chain::ChainReport;
+pub use budgets::{BudgetDraw, BudgetGrant};
 pub use change::{Change, Committed};
 pub use copy::{MoveError, MoveReport, MovedTable, move_to_postgres};
 pub use error::{Cause, Error};

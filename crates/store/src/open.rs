@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::sqlx::Connection as _;
-use sea_orm::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sea_orm::sqlx::{ConnectOptions as _, pool::PoolOptions};
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, Statement};
 use sea_orm_migration::MigratorTrait as _;
 
+use crate::budgets::budget_pool;
 use crate::error::Error;
 use crate::migrations::Migrator;
 use crate::schema::{self, SchemaStatus};
@@ -92,6 +93,8 @@ struct Inner {
     reader: Pool,
     /// For the feed alone: a flood of look-ups must not keep a node from hearing what changed.
     feed_reader: Pool,
+    /// For shared budgets; none on SQLite.
+    budgets: Option<PgPool>,
     statements: StatementCount,
 }
 
@@ -99,7 +102,7 @@ impl Store {
     /// Opens a database and brings its schema up to date. A database that needs a newer version is left
     /// as it is.
     pub async fn open(options: &OpenOptions) -> Result<Self, Error> {
-        let Connections { writer, reader, feed_reader } = if options.url.starts_with("sqlite:") {
+        let Connections { writer, reader, feed_reader, budgets } = if options.url.starts_with("sqlite:") {
             open_sqlite(options).await?
         } else {
             open_postgres(options).await?
@@ -110,6 +113,7 @@ impl Store {
                 writer: Pool::new(writer, statements.clone()),
                 reader: Pool::new(reader, statements.clone()),
                 feed_reader: Pool::new(feed_reader, statements.clone()),
+                budgets,
                 statements,
             }),
         })
@@ -146,6 +150,9 @@ impl Store {
     /// Closes every connection after its current statement. Later calls are answered `Unavailable`.
     pub async fn close(&self) -> Result<(), Error> {
         // Readers first: the last connection of SQLite folds the log into the file, and readers may not.
+        if let Some(budgets) = &self.inner.budgets {
+            budgets.close().await;
+        }
         self.inner.feed_reader.connection().clone().close().await?;
         self.inner.reader.connection().clone().close().await?;
         self.inner.writer.connection().clone().close().await?;
@@ -180,6 +187,16 @@ impl Store {
         &self.inner.feed_reader
     }
 
+    pub(crate) fn budgets(&self) -> Result<&PgPool, Error> {
+        let alone = || Error::unavailable("a process on SQLite shares its budgets with nobody");
+        self.inner.budgets.as_ref().ok_or_else(alone)
+    }
+
+    /// For statements that run on a pool of the driver's.
+    pub(crate) fn count_statement(&self) {
+        self.inner.statements.add_one();
+    }
+
     pub(crate) async fn begin(&self) -> Result<Transaction, Error> {
         self.inner.writer.begin().await
     }
@@ -202,6 +219,7 @@ struct Connections {
     writer: DatabaseConnection,
     reader: DatabaseConnection,
     feed_reader: DatabaseConnection,
+    budgets: Option<PgPool>,
 }
 
 async fn open_sqlite(options: &OpenOptions) -> Result<Connections, Error> {
@@ -231,7 +249,7 @@ async fn open_sqlite(options: &OpenOptions) -> Result<Connections, Error> {
     // Only now: a read-only connection cannot make the file.
     let feed_reader = sqlite_readers(file.clone(), 1).await?;
     let reader = sqlite_readers(file, options.connections).await?;
-    Ok(Connections { writer, reader, feed_reader })
+    Ok(Connections { writer, reader, feed_reader, budgets: None })
 }
 
 pub(crate) async fn sqlite_readers(
@@ -248,7 +266,8 @@ async fn open_postgres(options: &OpenOptions) -> Result<Connections, Error> {
     migrate_postgres(&options.url).await?;
     let feed_reader = postgres_pool(options, 1).await?;
     let pool = postgres_pool(options, options.connections).await?;
-    Ok(Connections { writer: pool.clone(), reader: pool, feed_reader })
+    let budgets = Some(budget_pool(&options.url)?);
+    Ok(Connections { writer: pool.clone(), reader: pool, feed_reader, budgets })
 }
 
 async fn postgres_pool(options: &OpenOptions, connections: u32) -> Result<DatabaseConnection, Error> {
@@ -279,6 +298,9 @@ pub(crate) fn postgres_options(url: &str, lock_timeout: Duration) -> Result<PgCo
             ("tcp_keepalives_idle", "10".to_owned()),
             ("tcp_keepalives_interval", "5".to_owned()),
             ("tcp_keepalives_count", "3".to_owned()),
+            // And 10 seconds when it owes an acknowledgement, which keeps the above from being asked. Our side has
+            // no such setting in the driver; there the deadlines of the calls stand in for it.
+            ("tcp_user_timeout", "10000".to_owned()),
         ])
         .disable_statement_logging();
     Ok(options)
