@@ -8,7 +8,7 @@ use rndrkit_domain::time::SystemClock;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::commands::Exit;
-use crate::config::{Database, KeyRule, LogFormat, LogLevel, Logging, Settings};
+use crate::config::{KeyRule, LogFormat, LogLevel, Logging, Settings};
 use crate::wiring::{DRAIN_NOTICE, Server};
 
 /// Serves until SIGTERM or Ctrl-C.
@@ -44,7 +44,11 @@ pub fn start_logging(logging: &Logging) {
     };
     // Libraries speak up only about what an operator can mend: at finer levels, statements and frames of
     // theirs could carry what must not be written down.
-    let filter = format!("warn,sqlx=error,sea_orm=error,rndrkit={level},{}", own_crates(level));
+    // Notices of the server are the exception: one says that a commit was called done without its stand-by.
+    let filter = format!(
+        "warn,sqlx=error,sqlx::postgres::notice=warn,sea_orm=error,rndrkit={level},{}",
+        own_crates(level)
+    );
     let filter = tracing_subscriber::EnvFilter::new(filter);
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -60,7 +64,7 @@ pub fn start_logging(logging: &Logging) {
 }
 
 fn own_crates(level: &str) -> String {
-    let crates = ["control", "edge", "server", "store", "verifier"];
+    let crates = ["cluster", "control", "edge", "server", "store", "verifier"];
     crates.map(|name| format!("rndrkit_{name}={level}")).join(",")
 }
 
@@ -75,11 +79,29 @@ fn announce(settings: &Settings, server: &Server) {
     let token = token
         .map_or_else(|| "token from the settings".to_owned(), |path| format!("token in {}", path.display()));
     say(&mut out, &format!("  Operator API        http://{}  ({token})", server.internal));
+    say_nodes(&mut out, settings, server);
     say_routes(&mut out, settings, server);
     say_warnings(settings, server.is_new_prefix);
     if let Some(link) = &server.first_account_link {
         say(&mut out, &format!("Create the first account: {}", link.url.reveal()));
     }
+}
+
+/// How many nodes there are, and what one of them that does not answer costs.
+fn say_nodes(out: &mut impl Write, settings: &Settings, server: &Server) {
+    let Some(nodes) = &server.nodes else { return };
+    let present = match nodes.nodes.len() {
+        0 | 1 => "this is the only one now".to_owned(),
+        several => format!("{several} are there now"),
+    };
+    let (wait, trust) = (nodes.longest_wait.as_secs(), settings.decision.trust.as_secs());
+    say(
+        out,
+        &format!(
+            "  Several nodes       {present}; a change waits at most {wait} s for one that does not answer \
+             (trust_seconds = {trust})"
+        ),
+    );
 }
 
 /// What calls with a key reach: what an operator wants to see confirmed.
@@ -120,9 +142,6 @@ fn say_warnings(settings: &Settings, is_new_prefix: bool) {
     }
     if settings.listeners.authz.is_some() {
         tracing::warn!("authz_listen has no effect yet: this version has no forward auth");
-    }
-    if matches!(settings.storage.database, Database::Postgres { .. }) {
-        tracing::info!("one node serves this database at a time; a second one is refused");
     }
 }
 

@@ -26,7 +26,7 @@ impl StoreSource {
 }
 
 /// The error's type promises that it holds no secret: the store never puts bound values into errors.
-fn source_error(error: rndrkit_store::Error) -> SourceError {
+pub(super) fn source_error(error: rndrkit_store::Error) -> SourceError {
     SourceError::new(error)
 }
 

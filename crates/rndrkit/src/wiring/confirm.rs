@@ -1,8 +1,9 @@
-//! Waiting for this node's own verifier to follow a change. With one node, that is every node.
+//! Waiting until a change is followed: by this process's own verifier where it stands alone, else by every node.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use rndrkit_cluster::{MemberHandle, Waiter};
 use rndrkit_control::{BoxFuture, Confirm, ConfirmError, Confirmation};
 use rndrkit_domain::feed::FeedNumber;
 use rndrkit_domain::time::Clock;
@@ -42,5 +43,35 @@ impl Confirm for LocalConfirm {
 
     fn wake(&self) {
         self.follower.nudge();
+    }
+}
+
+/// Waits for every node. Ends by itself: a node that says nothing is waited out.
+pub(super) struct EveryNode {
+    waiter: Waiter,
+    member: MemberHandle,
+}
+
+impl EveryNode {
+    pub(super) fn new(waiter: Waiter, member: MemberHandle) -> Self {
+        Self { waiter, member }
+    }
+}
+
+impl Confirm for EveryNode {
+    fn confirm(&self, number: FeedNumber) -> BoxFuture<'_, Result<Confirmation, ConfirmError>> {
+        Box::pin(async move {
+            let confirmed = self.waiter.confirm(number).await;
+            let confirmed = confirmed.map_err(|error| ConfirmError(error.to_string()))?;
+            Ok(Confirmation {
+                nodes_confirmed: confirmed.nodes_confirmed,
+                nodes_expired: confirmed.nodes_expired,
+                took: confirmed.took,
+            })
+        })
+    }
+
+    fn wake(&self) {
+        self.member.nudge();
     }
 }

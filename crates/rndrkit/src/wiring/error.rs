@@ -85,11 +85,6 @@ fn database_text(error: &rndrkit_store::Error) -> String {
              it, and this one knows {known}. Nothing was changed. Start the newer version, or restore a backup \
              made before the upgrade."
         ),
-        Error::AlreadyServed => {
-            "another rndrkit process serves this database. This version runs one node on \
-            one database: stop the other one first."
-                .to_owned()
-        }
         other => format!("the database cannot be used: {other}. `rndrkit doctor` looks into it."),
     }
 }

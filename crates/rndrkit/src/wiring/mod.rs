@@ -7,10 +7,11 @@ mod adapters;
 mod confirm;
 mod convert;
 mod error;
+mod following;
 mod health;
+mod line;
 mod listeners;
 mod parts;
-mod sole_node;
 mod tokens;
 mod upkeep;
 
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 use axum::Router;
 use hyper::body::Incoming;
+use rndrkit_cluster::MemberStatus;
 use rndrkit_control::NewLink;
 use rndrkit_domain::random::Entropy;
 use rndrkit_domain::time::Clock;
@@ -54,6 +56,8 @@ pub struct Server {
     pub operator_token_file: Option<std::path::PathBuf>,
     /// Whether keys of this installation have this prefix from now on.
     pub is_new_prefix: bool,
+    /// How this node stands among the others; none on SQLite, where it stands alone.
+    pub nodes: Option<MemberStatus>,
     health: Arc<NodeHealth>,
     stop: watch::Sender<bool>,
     listeners: Vec<JoinHandle<()>>,
@@ -101,6 +105,7 @@ impl Server {
             first_account_link,
             is_new_prefix: parts.is_new_prefix,
             operator_token_file: parts.operator_token_file.clone(),
+            nodes: parts.member_status(),
             health: parts.health.clone(),
             stop,
             listeners,

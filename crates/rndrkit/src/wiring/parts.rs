@@ -5,30 +5,29 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rndrkit_cluster::MemberStatus;
 use rndrkit_control::Control;
-use rndrkit_domain::key_text::Digest;
+use rndrkit_domain::feed::FeedNumber;
+use rndrkit_domain::key_text::{Digest, KeyPrefix};
 use rndrkit_domain::random::{self, Entropy};
 use rndrkit_domain::time::Clock;
 use rndrkit_edge::Edge;
 use rndrkit_server::ServerState;
 use rndrkit_store::{Change, OpenOptions, Store};
-use rndrkit_verifier::{ChangeFeed, Flusher, Follower, FollowerHandle, FollowerOptions, Verifier};
+use rndrkit_verifier::{Flusher, Verifier};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::adapters::StoreSource;
-use super::confirm::LocalConfirm;
 use super::error::StartError;
+use super::following::{Following, Ground, replay_always};
 use super::health::{NodeHealth, install_metrics};
-use super::sole_node::SoleNode;
 use super::tokens::Tokens;
 use super::{convert, upkeep};
-use crate::config::{DataFolder, Database, Settings};
+use crate::config::{DataFolder, Settings};
 
 /// How often counted use is written: what a crash may lose (promise 7).
 const FLUSH_EVERY: Duration = Duration::from_secs(10);
-/// How often the feed is looked at without a reason, on a database that only this process writes.
-const LOOK_EVERY_ALONE: Duration = Duration::from_secs(60);
 /// How long the first catching-up may take.
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
@@ -41,8 +40,11 @@ pub(super) struct Parts {
     store: Store,
     tokens: Arc<Tokens>,
     stop: watch::Sender<bool>,
+    following: Following,
+    /// End when told to stop.
     tasks: Vec<JoinHandle<()>>,
-    upkeep: JoinHandle<()>,
+    /// May be ended at any moment.
+    background: Vec<JoinHandle<()>>,
     /// The folder's lock, held to the end.
     _folder: Option<DataFolder>,
 }
@@ -57,66 +59,63 @@ impl Parts {
         let metrics = install_metrics();
         rndrkit_verifier::describe_metrics();
         rndrkit_edge::describe_metrics();
+        rndrkit_cluster::describe_metrics();
         let (operator_token, operator_token_file) = operator_token(settings, folder.as_ref(), &*entropy)?;
-        if let Some(path) = settings.storage.database.sqlite_path() {
-            if let Some(folder) = &mut folder {
-                folder.lock_database(path)?;
-            }
-            DataFolder::prepare_database_file(path)?;
-        }
-        let store = Store::open(&OpenOptions::new(settings.storage.database.url())).await?;
-        let change = Change {
-            at: clock.now(),
-            tag: i64::from_le_bytes(random::bytes(&*entropy)),
-            salt: random::bytes(&*entropy),
-        };
-        let is_new_prefix = store.ensure_prefix(&settings.product.key_prefix, change).await?.changed;
-
+        let store = open_store(settings, folder.as_mut()).await?;
+        let prefix = Prefix::remember(settings, &store, &*clock, &*entropy).await?;
         let source = StoreSource::new(store.clone(), clock.clone());
-        let verifier =
-            Verifier::new(convert::verifier_options(settings), clock.clone(), Arc::new(source.clone()));
-        verifier.set_prefixes(store.list_prefixes().await?);
+        let options = convert::verifier_options(settings);
+        let verifier = Verifier::new(options, clock.clone(), Arc::new(source.clone()));
+        verifier.set_prefixes(prefix.all.clone());
 
         let (stop, stopping) = watch::channel(false);
-        let sole_node = claim(settings, &store, &clock, &*entropy).await?;
-        let follower = follow(settings, &verifier, &source, sole_node.as_ref(), &stopping);
-        let mut tasks = vec![follower.task];
-        if let Some(sole_node) = sole_node {
-            let kept = sole_node.keep(follower.handle.clone(), stopped(&stopping));
-            tasks.push(tokio::spawn(kept));
-        }
-        let confirm = Arc::new(LocalConfirm::new(follower.handle, clock.clone()));
-        let made = make_control(settings, &verifier, &store, &clock, &entropy, confirm).await;
+        let following = Following::begin(&Ground {
+            settings,
+            store: &store,
+            source: &source,
+            verifier: &verifier,
+            clock: &clock,
+            entropy: &entropy,
+            stopping: &stopping,
+        })?;
+        let made = make_control(settings, &verifier, &store, &clock, &entropy, &following).await;
         let control = match made {
             Ok(control) => control,
             Err(error) => {
-                // In order, or the next start would wait for a process that never decided anything.
+                // In order, or changes on other nodes would wait for one that never decided anything.
                 stop.send_replace(true);
-                for task in tasks {
-                    let _ = task.await;
-                }
+                following.ended().await;
                 return Err(error);
             }
         };
+        if let Some(number) = prefix.introduced_by {
+            control.introduce_prefix(number);
+        }
         let edge_options = convert::edge_options(settings, operator_token);
         let edge = Edge::new(edge_options, verifier.clone(), clock.clone(), entropy)?;
-        let health = Arc::new(NodeHealth::new(verifier.clone(), store.clone(), metrics));
+        let health =
+            Arc::new(NodeHealth::new(verifier.clone(), store.clone(), metrics, following.place.clone()));
         let flusher = Flusher::new(verifier.usage().clone(), Arc::new(source), FLUSH_EVERY);
-        tasks.push(tokio::spawn(flusher.run(stopped(&stopping))));
+        let tasks = vec![tokio::spawn(flusher.run(stopped(&stopping)))];
+        let mut background = Vec::new();
+        if let Some(place) = &following.place {
+            background.push(tokio::spawn(replay_always(place.member.clone(), control.clone())));
+        }
         let upkeep =
             upkeep::run(store.clone(), control.clone(), clock, health.clone(), settings.retention.clone());
-        let upkeep = tokio::spawn(upkeep);
+        background.push(tokio::spawn(upkeep));
         Ok(Self {
             control,
             edge,
             health,
             operator_token_file,
-            is_new_prefix,
+            is_new_prefix: prefix.is_new,
             store,
             tokens: Arc::new(Tokens::new(operator_token, verifier)),
             stop,
+            following,
             tasks,
-            upkeep,
+            background,
             _folder: folder,
         })
     }
@@ -131,18 +130,65 @@ impl Parts {
         }
     }
 
-    /// Ends the tasks in order: counters are written, the right to serve is given back.
+    /// How this process stands among the nodes; none when it stands alone.
+    pub(super) fn member_status(&self) -> Option<MemberStatus> {
+        self.following.place.as_ref().map(|place| place.member.status())
+    }
+
+    /// Ends the tasks in order: counters are written, nothing is believed any more, the node leaves the list.
     pub(super) async fn stop(self) {
-        self.upkeep.abort();
+        self.background.iter().for_each(JoinHandle::abort);
         self.stop.send_replace(true);
         for task in self.tasks {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a task ended badly");
             }
         }
+        self.following.ended().await;
         if let Err(error) = self.store.close().await {
             tracing::warn!(%error, "the database was not closed in order");
         }
+    }
+}
+
+async fn open_store(settings: &Settings, folder: Option<&mut DataFolder>) -> Result<Store, StartError> {
+    let database = &settings.storage.database;
+    if let Some(path) = database.sqlite_path() {
+        if let Some(folder) = folder {
+            folder.lock_database(path)?;
+        }
+        DataFolder::prepare_database_file(path)?;
+    }
+    Ok(Store::open(&OpenOptions::new(database.url())).await?)
+}
+
+/// What new keys begin with, among all prefixes of this installation.
+struct Prefix {
+    all: Vec<KeyPrefix>,
+    is_new: bool,
+    /// The change that brought it, if other nodes may still have to learn of it.
+    introduced_by: Option<FeedNumber>,
+}
+
+impl Prefix {
+    async fn remember(
+        settings: &Settings,
+        store: &Store,
+        clock: &dyn Clock,
+        entropy: &dyn Entropy,
+    ) -> Result<Self, StartError> {
+        let own = &settings.product.key_prefix;
+        let change = Change {
+            at: clock.now(),
+            tag: i64::from_le_bytes(random::bytes(entropy)),
+            salt: random::bytes(entropy),
+        };
+        let remembered = store.ensure_prefix(own, change).await?;
+        let all = store.list_prefixes().await?;
+        // Newest first. Also when it is not new to this start: the start before may have ended too early.
+        let may_be_news = all.len() > 1 && all.first() == Some(own);
+        let introduced_by = may_be_news.then_some(remembered.number);
+        Ok(Self { all, is_new: remembered.changed, introduced_by })
     }
 }
 
@@ -153,54 +199,14 @@ async fn make_control(
     store: &Store,
     clock: &Arc<dyn Clock>,
     entropy: &Arc<dyn Entropy>,
-    confirm: Arc<LocalConfirm>,
+    following: &Following,
 ) -> Result<Control, StartError> {
     wait_until_ready(verifier).await?;
+    let confirm = following.confirm.clone();
     let control_settings = convert::control_settings(settings);
     let control = Control::new(control_settings, store.clone(), clock.clone(), entropy.clone(), confirm)?;
     control.sync_plans(settings.product.plans.clone()).await?;
     Ok(control)
-}
-
-struct Following {
-    handle: FollowerHandle,
-    task: JoinHandle<()>,
-}
-
-fn follow(
-    settings: &Settings,
-    verifier: &Arc<Verifier>,
-    source: &StoreSource,
-    sole_node: Option<&SoleNode>,
-    stopping: &watch::Receiver<bool>,
-) -> Following {
-    let (feed, options): (Arc<dyn ChangeFeed>, FollowerOptions) = match sole_node {
-        None => (Arc::new(source.clone()), FollowerOptions { trust: None, poll_interval: LOOK_EVERY_ALONE }),
-        Some(sole_node) => (
-            Arc::new(sole_node.feed(source.clone())),
-            FollowerOptions { trust: Some(settings.decision.trust), poll_interval: settings.decision.beat },
-        ),
-    };
-    let (follower, handle) = Follower::new(verifier.clone(), feed, options);
-    Following { handle, task: tokio::spawn(follower.run(stopped(stopping))) }
-}
-
-async fn claim(
-    settings: &Settings,
-    store: &Store,
-    clock: &Arc<dyn Clock>,
-    entropy: &dyn Entropy,
-) -> Result<Option<SoleNode>, StartError> {
-    match &settings.storage.database {
-        Database::Sqlite { .. } => Ok(None),
-        Database::Postgres { url } => {
-            let trust = settings.decision.trust;
-            let claimed =
-                SoleNode::claim(url.reveal().to_owned(), store.clone(), trust, clock.clone(), entropy)
-                    .await?;
-            Ok(Some(claimed))
-        }
-    }
 }
 
 fn operator_token(
@@ -226,7 +232,7 @@ async fn wait_until_ready(verifier: &Verifier) -> Result<(), StartError> {
         .map_err(|_| StartError::NotReady { seconds: READY_WITHIN.as_secs() })
 }
 
-fn stopped(stopping: &watch::Receiver<bool>) -> impl Future<Output = ()> + Send + 'static {
+pub(super) fn stopped(stopping: &watch::Receiver<bool>) -> impl Future<Output = ()> + Send + 'static {
     let mut stopping = stopping.clone();
     async move {
         // An error means that the sender is gone, and with it the server.
