@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rndrkit_domain::node::Roster;
 use rndrkit_verifier::SourceError;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Notify};
 
 use crate::line::Registry;
 use crate::shared::Shared;
@@ -34,6 +34,55 @@ impl Reading {
     }
 }
 
+/// The newest reading, for all who wait. Wakes them in the order in which they came: tokio's channel for this
+/// wakes in one that nobody chose, so that no simulation could repeat a run.
+struct Latest {
+    /// With a count of those before it.
+    reading: parking_lot::Mutex<(u64, Arc<Reading>)>,
+    changed: Notify,
+}
+
+impl Latest {
+    fn get(&self) -> (u64, Arc<Reading>) {
+        let reading = self.reading.lock();
+        (reading.0, Arc::clone(&reading.1))
+    }
+
+    fn replace(&self, reading: Reading) {
+        let mut latest = self.reading.lock();
+        *latest = (latest.0 + 1, Arc::new(reading));
+        drop(latest);
+        self.changed.notify_waiters();
+    }
+}
+
+/// The readings as one who waits sees them.
+pub(crate) struct Updates<'a> {
+    latest: &'a Latest,
+    seen: u64,
+}
+
+impl Updates<'_> {
+    /// The newest.
+    pub(crate) fn take(&mut self) -> Arc<Reading> {
+        let (count, reading) = self.latest.get();
+        self.seen = count;
+        reading
+    }
+
+    /// Resolves when there is a newer one than was taken last.
+    pub(crate) async fn changed(&self) {
+        loop {
+            // Made before the count is read: it is then woken by every reading after that.
+            let changed = self.latest.changed.notified();
+            if self.latest.get().0 != self.seen {
+                return;
+            }
+            changed.await;
+        }
+    }
+}
+
 /// Reads the list for everybody: one at a time, and whoever waited for his turn takes what was begun meanwhile.
 pub(crate) struct Readings {
     registry: Arc<dyn Registry>,
@@ -42,7 +91,7 @@ pub(crate) struct Readings {
     turn: Mutex<()>,
     /// Held by the one who listens for confirmations on behalf of all.
     ear: Mutex<()>,
-    latest: watch::Sender<Arc<Reading>>,
+    latest: Latest,
 }
 
 impl Readings {
@@ -54,7 +103,7 @@ impl Readings {
             drawn: AtomicU64::new(0),
             turn: Mutex::new(()),
             ear: Mutex::new(()),
-            latest: watch::Sender::new(Arc::new(none)),
+            latest: Latest { reading: parking_lot::Mutex::new((0, Arc::new(none))), changed: Notify::new() },
         }
     }
 
@@ -62,14 +111,14 @@ impl Readings {
         Ticket(self.drawn.fetch_add(1, Ordering::AcqRel) + 1)
     }
 
-    pub(crate) fn subscribe(&self) -> watch::Receiver<Arc<Reading>> {
-        self.latest.subscribe()
+    pub(crate) const fn subscribe(&self) -> Updates<'_> {
+        Updates { latest: &self.latest, seen: 0 }
     }
 
     /// Sees to it that there is a reading that covers `ticket`.
     pub(crate) async fn read(&self, ticket: Ticket) {
         let _turn = self.turn.lock().await;
-        if self.latest.borrow().covers(ticket) {
+        if self.latest.get().1.covers(ticket) {
             return;
         }
         let covers = Ticket(self.drawn.load(Ordering::Acquire));
@@ -90,7 +139,7 @@ impl Readings {
                 None
             }
         };
-        self.latest.send_replace(Arc::new(Reading { covers, roster }));
+        self.latest.replace(Reading { covers, roster });
     }
 
     /// Reads again after `pause`, or as soon as a node may have confirmed something. Whoever only paused is

@@ -69,7 +69,7 @@ impl Waiter {
         let mut pauses = PAUSES.into_iter();
         let mut look = pin!(self.look(wait.ticket, None));
         loop {
-            wait.take(&updates.borrow_and_update());
+            wait.take(&updates.take());
             let applied = self.shared.applied() >= number;
             let until = match wait.outlook(&self.shared) {
                 Outlook::Over => break,
@@ -80,7 +80,7 @@ impl Waiter {
                 biased;
                 () = self.shared.machine.rest_until(until) => {}
                 () = self.shared.wait_applied(number), if !applied => {}
-                _ = updates.changed() => {}
+                () = updates.changed() => {}
                 () = &mut look, if !(wait.is_settled() && wait.is_listed(&self.shared)) => {
                     look.set(self.look(wait.ticket, Some(pauses.next().unwrap_or(LONGEST_PAUSE))));
                 }
