@@ -171,3 +171,9 @@ pub(crate) fn seed(expires_at: u64) -> SessionSeed {
 pub(crate) fn page(limit: u32) -> PageRequest {
     PageRequest { limit, after: None }
 }
+
+/// For measuring how long something took.
+#[allow(clippy::disallowed_methods, reason = "the test measures real time")]
+pub(crate) fn now() -> tokio::time::Instant {
+    tokio::time::Instant::now()
+}

@@ -11,7 +11,7 @@ use rndrkit_store::{Error, NodeLine, Store};
 use rndrkit_testkit::database::{TestDatabase, on_postgres};
 use rndrkit_testkit::proxy::{Proxy, Traffic};
 use sea_orm::ConnectionTrait as _;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use crate::builders::{account, behind, open, tamper};
 
@@ -235,7 +235,7 @@ fn a_server_that_says_nothing_is_given_up_at_the_deadline_and_found_again() {
         proxy.set(Traffic::Swallowed);
         let mut last = beat_of(&node, node.beat, 1);
         for _ in 0..3 {
-            let begun = Instant::now();
+            let begun = crate::builders::now();
             assert!(matches!(line.beat(last).await, Err(Error::Unavailable(_))));
             assert!(begun.elapsed() < SHORT * 3, "{:?}", begun.elapsed());
         }

@@ -8,6 +8,7 @@
 
 mod accounts;
 mod audit;
+mod budgets;
 mod builders;
 mod feed;
 mod guard;
@@ -23,5 +24,6 @@ mod races;
 mod retention;
 mod sessions;
 mod tokens;
+mod upgrades;
 mod usage;
 mod verification;
