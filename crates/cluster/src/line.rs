@@ -7,7 +7,8 @@ use rndrkit_domain::node::{Beat, BeatAnswer, BeatMark, Incarnation, Registration
 use rndrkit_verifier::{BoxFuture, SourceError};
 
 /// The one connection by which a node beats and follows the feed. Nothing else uses it, so that its loss is
-/// one event and no flood of look-ups keeps a beat waiting. Calls are made one after the other.
+/// one event and no flood of look-ups keeps a beat waiting. Calls are made one after the other, each is answered
+/// within a deadline or fails, and any may be dropped half-way.
 pub trait Line: Send + Sync + 'static {
     /// Adds this node's row, and raises the longest trust of the installation if this node's is longer. What
     /// it returns was read after the row was committed.

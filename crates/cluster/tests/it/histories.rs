@@ -1,13 +1,16 @@
 //! The feed does not lead on: it was pruned, restored, or goes on elsewhere.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rndrkit_domain::feed::FeedKind;
-use rndrkit_domain::key_text::KeyPrefix;
+use rndrkit_domain::key_text::{KeyPrefix, mint};
 use rndrkit_verifier::Lost;
 use tokio::time::timeout;
 
-use crate::world::{Call, Database, Node, WAIT, pass, switch};
+use crate::database::Database;
+use crate::line::Call;
+use crate::node::{Node, WAIT, pass, switch};
 
 #[tokio::test(start_paused = true)]
 async fn an_older_database_is_noticed_and_what_was_revoked_is_handed_on() {
@@ -149,6 +152,25 @@ async fn prefixes_are_read_before_the_change_counts_as_applied() {
     let number = database.commit(FeedKind::Prefixes);
     node.handle.wait_applied(number).await;
     assert!(node.verifier.prefixes().contains(&prefix));
+}
+
+#[tokio::test(start_paused = true)]
+async fn on_another_timeline_what_was_read_is_forgotten_and_on_the_same_it_is_kept() {
+    let database = Database::new();
+    let node = Node::settled(&database).await;
+    let prefix = KeyPrefix::parse("rk_live_").unwrap();
+    let secret = mint(&prefix, &*database.entropy).secret.reveal().to_owned();
+    let look_ups = || database.loads.load(Ordering::SeqCst);
+    assert_eq!(node.ask(&secret).await, "invalid_key");
+    assert_eq!(look_ups(), 1);
+    database.stored.lock().nodes.clear();
+    pass(2_000).await;
+    assert_eq!(node.ask(&secret).await, "invalid_key");
+    assert_eq!(look_ups(), 1, "off the list and back again, it kept what it held");
+    database.stored.lock().timeline.number += 1;
+    pass(1_500).await;
+    assert_eq!(node.ask(&secret).await, "invalid_key");
+    assert_eq!(look_ups(), 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,7 +6,9 @@ use std::time::Duration;
 use rndrkit_domain::feed::FeedKind;
 use rndrkit_domain::node::BeatMark;
 
-use crate::world::{Call, Database, FakeLine, Node, TRUST, pass, switch};
+use crate::database::Database;
+use crate::line::{Call, FakeLine};
+use crate::node::{Node, TRUST, pass, switch};
 
 fn joins(node: &Node) -> usize {
     node.line.count(|call| matches!(call, Call::Register(_)))

@@ -6,7 +6,8 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use rndrkit_cluster::describe_metrics;
 use rndrkit_domain::feed::FeedKind;
 
-use crate::world::{Database, Node, TRUST, pass, switch};
+use crate::database::Database;
+use crate::node::{Node, TRUST, pass, switch};
 
 fn value(handle: &PrometheusHandle, name: &str) -> f64 {
     let text = handle.render();

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use rndrkit_domain::feed::FeedKind;
 
-use crate::world::{BEAT, Call, Database, FakeLine, Node, TRUST, pass, switch};
+use crate::database::Database;
+use crate::line::{Call, FakeLine};
+use crate::node::{BEAT, Node, TRUST, pass, switch};
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_believed_before_the_row_is_stored_and_a_beat_after_that_answered() {

@@ -6,7 +6,9 @@ use std::time::Duration;
 use rndrkit_cluster::{Confirmed, WaitError};
 use rndrkit_domain::feed::FeedKind;
 
-use crate::world::{Database, FakeLine, Node, TRUST, WAIT, pass, switch};
+use crate::database::Database;
+use crate::line::FakeLine;
+use crate::node::{Node, TRUST, WAIT, pass, switch};
 
 fn counts(confirmed: Confirmed) -> (u32, u32) {
     (confirmed.nodes_confirmed, confirmed.nodes_expired)
