@@ -10,15 +10,16 @@ use std::time::Duration;
 
 use rndrkit_domain::feed::{FeedEntry, FeedNumber};
 use rndrkit_domain::node::{Beat, BeatAnswer, BeatMark, Incarnation, Registration};
-use sea_orm::sqlx;
-use sea_orm::sqlx::postgres::{PgArguments, PgPool, PgPoolOptions, PgRow};
+use sea_orm::sqlx::postgres::{PgArguments, PgListener, PgPool, PgPoolOptions, PgRow};
 use sea_orm::sqlx::query::Query;
+use sea_orm::sqlx::{self, Row as _};
 use sea_orm::{FromQueryResult as _, QueryResult};
 
 use crate::error::Error;
 use crate::feed::{ENTRIES, EntryRow, MAX_ENTRIES};
 use crate::open::postgres_options;
 use crate::roster::{node_columns, now_ms, read_answer, server_columns};
+use crate::schema::KNOWN_VERSION;
 use crate::sql::StatementCount;
 use session::{Heard, Hearing, Place, Turn};
 
@@ -74,11 +75,13 @@ impl NodeLine {
                 .bind(node.beat.to_string())
                 .bind(node.version)
                 .bind(i64::try_from(node.trust.as_millis()).unwrap_or(i64::MAX))
+                .bind(KNOWN_VERSION)
                 .execute(turn.session()?)
                 .await?;
             if written.rows_affected() == 0 {
+                let refusal = self.refusal(turn.session()?).await?;
                 turn.done();
-                return Err(Error::unavailable("another process has this incarnation"));
+                return Err(refusal);
             }
             // The row is committed: from here on everybody who changes something waits for this node.
             let rows = self.query(STANDING).fetch_all(turn.session()?).await?;
@@ -88,8 +91,8 @@ impl NodeLine {
         .await
     }
 
-    /// Replaces the beat if it is the one that was confirmed or attempted last. None: the row is gone or another
-    /// process took it over.
+    /// Replaces the beat if it is the one that was confirmed or attempted last. None: the row is gone, another
+    /// process took it over, or the schema has become one that this version must not decide by.
     ///
     /// The head in the answer is as of the beginning of the statement, before the row is committed. That is safe:
     /// trust counts from before the beat was sent, and every change that was answered before that moment is in
@@ -105,6 +108,7 @@ impl NodeLine {
                 .bind(beat.attempted.to_string())
                 .bind(beat.next.to_string())
                 .bind(beat.applied)
+                .bind(KNOWN_VERSION)
                 .fetch_all(turn.session()?)
                 .await?;
             turn.done();
@@ -188,6 +192,18 @@ impl NodeLine {
         let _ = tokio::time::timeout(self.deadline, self.pool.close()).await;
     }
 
+    /// Why no row could be added.
+    async fn refusal(&self, session: &mut PgListener) -> Result<Error, Error> {
+        let query = self.query("SELECT version, oldest_runnable FROM schema_version");
+        let row = query.fetch_one(session).await?;
+        let (found, needs): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+        Ok(if needs > KNOWN_VERSION {
+            Error::NewerSchema { found, needs, known: KNOWN_VERSION }
+        } else {
+            Error::unavailable("another process has this incarnation")
+        })
+    }
+
     fn query(&self, sql: &'static str) -> Query<'static, sqlx::Postgres, PgArguments> {
         self.statements.add_one();
         sqlx::query(sql)
@@ -216,15 +232,18 @@ fn results(rows: Vec<PgRow>) -> Vec<QueryResult> {
     rows.into_iter().map(QueryResult::from).collect()
 }
 
-/// Repeated with the same beat it is our own lost attempt; with another it is somebody else's row.
+/// Repeated with the same beat it is our own lost attempt; with another it is somebody else's row. A version that
+/// must not run on the schema any more is not let in, and a beat of it is not taken: it would decide by tables
+/// that mean something else now.
 const REGISTER: &str = concat!(
     "WITH longest AS (UPDATE cluster SET longest_trust_ms = $5 WHERE longest_trust_ms < $5)
      INSERT INTO nodes (incarnation, name, beat, applied, version, trust_ms, started_at, seen_at)
-     VALUES ($1, $2, $3, 0, $4, $5, ",
+     SELECT $1, $2, $3, 0, $4, $5, ",
     now_ms!(),
     ", ",
     now_ms!(),
-    ") ON CONFLICT (incarnation) DO UPDATE SET seen_at = excluded.seen_at WHERE nodes.beat = excluded.beat"
+    " WHERE (SELECT oldest_runnable FROM schema_version) <= $6
+     ON CONFLICT (incarnation) DO UPDATE SET seen_at = excluded.seen_at WHERE nodes.beat = excluded.beat"
 );
 
 const STANDING: &str = concat!(
@@ -242,7 +261,9 @@ const BEAT: &str = concat!(
     "WITH own AS (
          UPDATE nodes SET beat = $4, applied = $5, seen_at = ",
     now_ms!(),
-    " WHERE incarnation = $1 AND beat IN ($2, $3) RETURNING ",
+    " WHERE incarnation = $1 AND beat IN ($2, $3)
+             AND (SELECT oldest_runnable FROM schema_version) <= $6
+         RETURNING ",
     node_columns!(),
     "), node AS (
          SELECT * FROM own
