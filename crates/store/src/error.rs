@@ -55,8 +55,8 @@ pub enum Error {
     /// A create with this idempotency key has already happened.
     #[error("the create has already happened")]
     IdempotencyReplay(IdempotencyRecord),
-    /// Another process serves this database.
-    #[error("another process serves this database")]
+    /// A process of version 1, which has to be alone, serves this database. It must stop first.
+    #[error("a process of version 1 serves this database: stop it first")]
     AlreadyServed,
     /// A newer version has changed the schema so that this one must not touch it.
     #[error(

@@ -13,7 +13,6 @@ mod copy;
 mod error;
 mod feed;
 mod flush;
-mod guard;
 mod health;
 mod idempotency;
 mod key_lists;
@@ -21,7 +20,6 @@ mod keys;
 mod line;
 mod links;
 mod migrations;
-mod nodes;
 mod open;
 mod page;
 mod plans;
@@ -44,7 +42,6 @@ pub use budgets::{BudgetDraw, BudgetGrant};
 pub use change::{Change, Committed};
 pub use copy::{MoveError, MoveReport, MovedTable, move_to_postgres};
 pub use error::{Cause, Error};
-pub use guard::NodeGuard;
 pub use health::{
     CONNECTIONS_OF_A_NODE, Connections, Durability, LongTransaction, NodeFacts, PostgresProbe, Prepared,
     ServerFacts, Standby, notifications_arrive,
