@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use rndrkit_cluster::MemberStatus;
 use rndrkit_server::Health;
 use rndrkit_store::Store;
 use rndrkit_verifier::Verifier;
@@ -90,11 +89,6 @@ impl NodeHealth {
     /// Whether anybody has looked at the metrics since this was last asked.
     pub(super) fn was_looked_at(&self) -> bool {
         self.looked_at.swap(false, Ordering::Relaxed)
-    }
-
-    /// How this process stands among the nodes; none when it stands alone.
-    pub(super) fn member_status(&self) -> Option<MemberStatus> {
-        self.place.as_ref().map(|place| place.member.status())
     }
 
     /// Every few seconds: keeps the recorder's histograms bounded.

@@ -1,11 +1,9 @@
 //! What a node does beside answering: pruning what is past its retention, and keeping metrics tidy and fresh.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rndrkit_control::Control;
-use rndrkit_domain::node::{Incarnation, NodeRow};
 use rndrkit_domain::time::Clock;
 use rndrkit_store::Store;
 use tokio::time::sleep;
@@ -18,8 +16,6 @@ const METRICS_EVERY: Duration = Duration::from_secs(5);
 /// How often sessions are counted at most, and only when somebody looks at the metrics: an idle node asks the
 /// database nothing but its beats.
 const SESSIONS_EVERY: Duration = Duration::from_secs(60);
-/// How often it is looked who is on the list of nodes; each beat brings it.
-const NODES_EVERY: Duration = Duration::from_secs(1);
 /// How often old rows are looked for.
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
 /// Rows deleted in one transaction: short enough to be in nobody's way.
@@ -44,7 +40,6 @@ pub(super) async fn run(
     tokio::join!(
         tidy_metrics(&health),
         count_sessions(&control, &health),
-        name_nodes(&health),
         prune_always(&store, &*clock, &retention)
     );
 }
@@ -67,27 +62,6 @@ async fn count_sessions(control: &Control, health: &NodeHealth) {
             }
         }
         sleep(SESSIONS_EVERY).await;
-    }
-}
-
-/// Says when other nodes come and go, as this one hears of them.
-async fn name_nodes(health: &NodeHealth) {
-    let mut known = BTreeMap::new();
-    loop {
-        let Some(status) = health.member_status() else { return };
-        // Without a place of its own it hears nothing of the others.
-        if let Some(own) = status.incarnation {
-            let others = status.nodes.into_iter().filter(|node| node.incarnation != own);
-            let now: BTreeMap<Incarnation, NodeRow> = others.map(|node| (node.incarnation, node)).collect();
-            for node in now.values().filter(|node| !known.contains_key(&node.incarnation)) {
-                tracing::info!(name = node.name, incarnation = %node.incarnation, version = node.version, "a node is there");
-            }
-            for node in known.values().filter(|node: &&NodeRow| !now.contains_key(&node.incarnation)) {
-                tracing::info!(name = node.name, incarnation = %node.incarnation, "a node has left");
-            }
-            known = now;
-        }
-        sleep(NODES_EVERY).await;
     }
 }
 
