@@ -6,10 +6,10 @@ use rndrkit_domain::feed::{FeedEntry, FeedHead, FeedNumber};
 use rndrkit_domain::key_text::{Digest, KeyPrefix};
 use rndrkit_domain::time::Clock;
 use rndrkit_domain::usage::{LastUse, UsageDelta};
-use rndrkit_store::Store;
+use rndrkit_store::{BudgetDraw, BudgetGrant, Store};
 use rndrkit_verifier::{
-    AccountFacts, BoxFuture, ChangeFeed, KeyFacts, KeySource, Loaded, LoadedTokens, SourceError, TokenFacts,
-    UsageSink,
+    AccountFacts, BoxFuture, BudgetAuthority, ChangeFeed, Draw, Grant, KeyFacts, KeySource, Loaded,
+    LoadedTokens, SourceError, TokenFacts, UsageSink,
 };
 
 /// The store, as the verifier sees it.
@@ -96,5 +96,27 @@ impl UsageSink for StoreSource {
         last_uses: &'a [LastUse],
     ) -> BoxFuture<'a, Result<(), SourceError>> {
         Box::pin(async move { self.store.record_usage(deltas, last_uses).await.map_err(source_error) })
+    }
+}
+
+impl BudgetAuthority for StoreSource {
+    fn draw<'a>(&'a self, draws: &'a [Draw]) -> BoxFuture<'a, Result<Vec<Grant>, SourceError>> {
+        Box::pin(async move {
+            let draws: Vec<BudgetDraw> = draws.iter().map(budget_draw).collect();
+            let grants = self.store.draw_budgets(&draws).await.map_err(source_error)?;
+            Ok(grants.into_iter().map(grant).collect())
+        })
+    }
+}
+
+const fn budget_draw(draw: &Draw) -> BudgetDraw {
+    let Draw { account, want, at_least, rate_micros, burst_micros, revision } = *draw;
+    BudgetDraw { account, want, at_least, rate_micros, burst_micros, revision }
+}
+
+const fn grant(stored: BudgetGrant) -> Grant {
+    match stored {
+        BudgetGrant::Drawn { granted, left_micros } => Grant::Drawn { granted, left_micros },
+        BudgetGrant::Stale => Grant::Stale,
     }
 }

@@ -7,7 +7,7 @@ use rndrkit_domain::key_text::Digest;
 use rndrkit_domain::plan::PlanId;
 use rndrkit_edge::{EdgeOptions, HostRule, KeyRule, Limits, PreflightRule, Route};
 use rndrkit_server::ServerSettings;
-use rndrkit_verifier::VerifierOptions;
+use rndrkit_verifier::{Budgets, VerifierOptions};
 
 use crate::config::{self, Settings};
 
@@ -15,6 +15,14 @@ pub(super) fn verifier_options(settings: &Settings) -> VerifierOptions {
     VerifierOptions {
         cache_keys: settings.decision.cache_keys,
         lookup_concurrency: settings.decision.lookup_concurrency,
+    }
+}
+
+/// Several nodes draw from the budgets that their database keeps; a process on SQLite has them to itself.
+pub(super) const fn budgets(settings: &Settings) -> Budgets {
+    match settings.storage.database {
+        config::Database::Sqlite { .. } => Budgets::Own,
+        config::Database::Postgres { .. } => Budgets::Shared,
     }
 }
 

@@ -14,7 +14,7 @@ use rndrkit_domain::time::Clock;
 use rndrkit_edge::Edge;
 use rndrkit_server::ServerState;
 use rndrkit_store::{Change, OpenOptions, Store};
-use rndrkit_verifier::{Flusher, Verifier};
+use rndrkit_verifier::{Budgets, Drawer, Flusher, Verifier};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -65,7 +65,8 @@ impl Parts {
         let prefix = Prefix::remember(settings, &store, &*clock, &*entropy).await?;
         let source = StoreSource::new(store.clone(), clock.clone());
         let options = convert::verifier_options(settings);
-        let verifier = Verifier::new(options, clock.clone(), Arc::new(source.clone()));
+        let budgets = convert::budgets(settings);
+        let verifier = Verifier::with_budgets(budgets, options, clock.clone(), Arc::new(source.clone()));
         verifier.set_prefixes(prefix.all.clone());
 
         let (stop, stopping) = watch::channel(false);
@@ -92,11 +93,15 @@ impl Parts {
             control.introduce_prefix(number);
         }
         let edge_options = convert::edge_options(settings, operator_token);
-        let edge = Edge::new(edge_options, verifier.clone(), clock.clone(), entropy)?;
+        let edge = Edge::new(edge_options, verifier.clone(), clock.clone(), entropy.clone())?;
         let health =
             Arc::new(NodeHealth::new(verifier.clone(), store.clone(), metrics, following.place.clone()));
-        let flusher = Flusher::new(verifier.usage().clone(), Arc::new(source), FLUSH_EVERY);
-        let tasks = vec![tokio::spawn(flusher.run(stopped(&stopping)))];
+        let flusher = Flusher::new(verifier.usage().clone(), Arc::new(source.clone()), FLUSH_EVERY);
+        let mut tasks = vec![tokio::spawn(flusher.run(stopped(&stopping)))];
+        if budgets == Budgets::Shared {
+            let drawer = Drawer::new(verifier.clone(), Arc::new(source), entropy.clone());
+            tasks.push(tokio::spawn(drawer.run(stopped(&stopping))));
+        }
         let mut background = Vec::new();
         if let Some(place) = &following.place {
             background.push(tokio::spawn(replay_always(place.member.clone(), control.clone())));

@@ -83,6 +83,7 @@ async fn prune(store: &Store, clock: &dyn Clock, retention: &Retention) -> Resul
     in_batches(|| store.prune_usage(minutes, hours, days, PRUNE_BATCH)).await?;
     in_batches(|| store.prune_audit(now.minus(retention.audit), PRUNE_BATCH)).await?;
     in_batches(|| store.prune_feed(now.minus(FEED_KEPT_FOR), PRUNE_BATCH)).await?;
+    in_batches(|| store.prune_budgets(PRUNE_BATCH)).await?;
     in_batches(|| store.prune_idempotency(now, PRUNE_BATCH)).await?;
     in_batches(|| store.prune_sessions(now, PRUNE_BATCH)).await?;
     in_batches(|| store.prune_links(now, PRUNE_BATCH)).await
