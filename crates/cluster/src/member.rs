@@ -127,11 +127,13 @@ impl Member {
 
     async fn live(&mut self) -> Infallible {
         let mut pause = FIRST_PAUSE;
+        let mut last_error = None;
         loop {
             match self.step().await {
-                Ok(()) => pause = FIRST_PAUSE,
+                Ok(()) => (pause, last_error) = (FIRST_PAUSE, None),
                 Err(error) => {
-                    self.report(&error, pause);
+                    self.report(&error, last_error.as_ref() != Some(&error));
+                    last_error = Some(error);
                     self.rest(pause).await;
                     pause = (pause * 2).min(self.options.beat);
                 }
@@ -202,9 +204,10 @@ impl Member {
         self.shared.machine.rest_until(until).await;
     }
 
-    fn report(&self, error: &SourceError, pause: Duration) {
+    /// Once for every cause in turn: why a node stays out may be another than why it fell out.
+    fn report(&self, error: &SourceError, is_new: bool) {
         self.shared.meters.line_failures.increment(1);
-        if pause == FIRST_PAUSE {
+        if is_new {
             tracing::warn!(cause = error.cause(), "this node's line to the database failed; trying again");
         } else {
             tracing::debug!(cause = error.cause(), "this node's line to the database failed again");
