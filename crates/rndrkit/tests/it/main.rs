@@ -14,6 +14,7 @@
 mod bad_input;
 mod browser;
 mod command_line;
+mod doctor;
 mod full_disk;
 mod harness;
 mod listeners;
@@ -26,5 +27,6 @@ mod raw;
 mod sign_in_load;
 mod specification;
 mod starting;
+mod upgrades;
 mod upstream;
 mod walls;
