@@ -187,10 +187,11 @@ async fn promise_4_sixty_four_connections_on_five_keys_share_one_budget() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn promise_7_what_was_acknowledged_survives_kill_9() {
-    acknowledged_survives(&mut Server::start(&[]).await, 200).await;
+    acknowledged_survives(&mut Server::start(&[]).await, 200, Duration::from_millis(20)).await;
 }
 
-pub async fn acknowledged_survives(server: &mut Server, keys: usize) {
+/// Makes and deletes keys under kills, each a while after the start before, and `after` at least.
+pub async fn acknowledged_survives(server: &mut Server, keys: usize, after: Duration) {
     let mut account = server.account("ada@example.com", "agency").await;
     // Per key: the last state that was acknowledged.
     let mut acknowledged: Vec<(String, String, bool)> = Vec::new();
@@ -199,7 +200,7 @@ pub async fn acknowledged_survives(server: &mut Server, keys: usize) {
     while made < keys {
         // Not random in the strict sense: different each time, and the same on every run.
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let kill_after = Duration::from_millis(20 + (seed >> 33) % 180);
+        let kill_after = after + Duration::from_millis((seed >> 33) % 180);
         let victim = server.pid();
         let killer = tokio::spawn(async move {
             tokio::time::sleep(kill_after).await;
