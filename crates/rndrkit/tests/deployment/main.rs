@@ -11,6 +11,7 @@
 #![allow(missing_docs, unreachable_pub, reason = "a test binary has no users")]
 
 mod container;
+mod documents;
 mod files;
 mod kubernetes;
 mod systemd;
