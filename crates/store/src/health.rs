@@ -12,9 +12,9 @@ use crate::open::{LOCK_TIMEOUT, OpenOptions, postgres_options, single_postgres};
 use crate::sql::{Pool, StatementCount};
 use crate::value::read_count;
 
-/// What a node takes at most: its pool, and one each for look-ups of the feed, its own line, budgets, and the
-/// list of nodes.
-pub const CONNECTIONS_OF_A_NODE: u32 = OpenOptions::POSTGRES_CONNECTIONS + 4;
+/// What a node takes at most: its pool, one to look at the feed, one for budgets, and its own line with the three
+/// that it may have given up while the server owes them an answer.
+pub const CONNECTIONS_OF_A_NODE: u32 = OpenOptions::POSTGRES_CONNECTIONS + 6;
 
 /// The most rows that any question reads.
 const MAX_ROWS: i64 = 1_000;
@@ -29,6 +29,7 @@ pub struct PostgresProbe {
 
 /// What the server is, and what this role may do.
 #[derive(Debug, Clone, FromQueryResult)]
+#[expect(clippy::struct_excessive_bools, reason = "answers to questions that have no third one")]
 pub struct ServerFacts {
     /// Its version.
     pub version: String,

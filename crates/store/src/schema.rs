@@ -6,6 +6,11 @@ use crate::error::Error;
 
 /// The schema that this program makes. Raised by every migration, which also writes it to the database
 /// beside the oldest version that a program must know to run on the result.
+///
+/// A migration that only adds (tables, columns that may be empty, kinds of feed entries) leaves the oldest version
+/// as it is: nodes of both versions run side by side, and the way back is open. One that takes away, or gives
+/// something another meaning, comes in a later release, when no node needs it any more, and raises the oldest
+/// version: an older program then does not start, and a running one is not believed from its next beat on.
 pub(crate) const KNOWN_VERSION: i64 = 2;
 
 /// What a database says about its schema.

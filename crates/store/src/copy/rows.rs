@@ -210,7 +210,9 @@ mod tests {
 
     fn total(rows: &[Vec<Value>]) -> Total {
         let mut total = Total::default();
-        rows.iter().for_each(|row| total.add(row).unwrap());
+        for row in rows {
+            total.add(row).unwrap();
+        }
         total
     }
 
