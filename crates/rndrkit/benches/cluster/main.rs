@@ -47,6 +47,7 @@ async fn main() {
     println!("| measured | value |\n|---|--:|");
     for part in PARTS.into_iter().filter(|part| wished.is_empty() || wished.iter().any(|word| word == part)) {
         let Some(cluster) = Cluster::start_or_notice(3).await else { return };
+        cluster.settled().await;
         match part {
             "deletes" => measure::deletes(&cluster).await,
             "budget" => measure::budget(&cluster).await,

@@ -122,7 +122,7 @@ pub async fn budget(cluster: &Cluster) {
 async fn waited(servers: &[&Server]) -> f64 {
     let mut sum = 0.0;
     for server in servers {
-        sum += server.metric("rndrkit_draw_waits_total").await;
+        sum += server.metric("rndrkit_slice_waits_total").await;
     }
     sum
 }
@@ -201,8 +201,8 @@ pub async fn idle(cluster: &Cluster) {
         cluster.postgres.sql(sum).parse::<f64>().unwrap()
     };
     let servers: Vec<_> = cluster.nodes.iter().map(|node| &node.server).collect();
-    // What a start still has to do.
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    // What a start still has to do; and sessions report what they did up to ten seconds late.
+    tokio::time::sleep(Duration::from_secs(15)).await;
     let (before, before_there) = (statements(&servers).await, transactions());
     tokio::time::sleep(IDLE).await;
     let each_second = |count: f64| format!("{:.2}", count / IDLE.as_secs_f64());

@@ -18,6 +18,8 @@ use crate::world::{Random, World};
 /// What a node may need beyond the longest wait on a machine where everybody else works too: statements on a
 /// database that is not there are given up after some seconds.
 const MARGIN: Duration = Duration::from_secs(6);
+/// Makers and enders of keys. At any time some of them wait for a node that does not answer.
+const CHANGERS: usize = 20;
 /// The burst and the rate of the plan `agency`.
 const BURST: f64 = 100.0;
 const PER_SECOND: f64 = 10.0;
@@ -50,7 +52,7 @@ async fn no_promise_breaks_under_load_while_nodes_stop_die_and_lose_the_database
     let wanted = usize::try_from(wished("RNDRKIT_TEST_DELETES").unwrap_or(100)).unwrap();
     let mut random = Random(seed);
     let world = World::on(cluster.internal());
-    let load = start(&world, Amount { askers: 2, changers: 6 }, &mut random);
+    let load = start(&world, Amount { askers: 2, changers: CHANGERS + wanted / 250 }, &mut random);
     let mut crashes = 0.0;
     while crashes < 1.0 || world.recorder.deletes() < wanted {
         let round = Round::of(&mut random, cluster.nodes.len());

@@ -103,7 +103,7 @@ async fn promise_2_a_delete_on_one_node_is_confirmed_by_all_and_by_each_repeat()
 }
 
 /// How long the budget is asked for more than it holds, and by how many askers on each node.
-const SPENDING: Duration = Duration::from_secs(8);
+const SPENDING: Duration = Duration::from_secs(6);
 const SPENDERS: usize = 4;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -143,7 +143,7 @@ async fn promise_4_three_nodes_and_five_keys_share_one_budget() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn processes_that_start_at_once_on_an_empty_database_all_serve() {
-    for _ in 0..3 {
+    for _ in 0..2 {
         // Three that all find no tables.
         let Some(cluster) = Cluster::start_or_notice(NODES).await else { return };
         let (world, mut random) = (World::on(cluster.internal()), Random(6));
@@ -158,12 +158,6 @@ async fn processes_that_start_at_once_on_an_empty_database_all_serve() {
     }
 }
 
-/// Statements that the database counted.
-fn transactions(cluster: &Cluster) -> f64 {
-    let sum = "SELECT sum(xact_commit + xact_rollback) FROM pg_stat_database WHERE datname = 'postgres'";
-    cluster.postgres.sql(sum).parse().unwrap()
-}
-
 async fn statements(servers: &[&Server]) -> f64 {
     let mut sum = 0.0;
     for server in servers {
@@ -173,7 +167,7 @@ async fn statements(servers: &[&Server]) -> f64 {
 }
 
 /// How long nothing happens, and the most statements a second that three nodes may make of it.
-const IDLE: Duration = Duration::from_secs(10);
+const IDLE: Duration = Duration::from_secs(6);
 const IDLE_STATEMENTS: f64 = 6.0;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -182,11 +176,9 @@ async fn three_idle_nodes_make_a_handful_of_statements_a_second() {
     let servers: Vec<_> = cluster.nodes.iter().map(|node| &node.server).collect();
     // What a start still has to do.
     tokio::time::sleep(Duration::from_secs(3)).await;
-    let (before, before_there) = (statements(&servers).await, transactions(&cluster));
+    let before = statements(&servers).await;
     tokio::time::sleep(IDLE).await;
     let each_second = (statements(&servers).await - before) / IDLE.as_secs_f64();
-    let there = (transactions(&cluster) - before_there) / IDLE.as_secs_f64();
-    visible::say(&format!("three idle nodes: {each_second:.1} statements/s, {there:.1} transactions/s"));
+    visible::say(&format!("three idle nodes: {each_second:.1} statements/s"));
     assert!(each_second <= IDLE_STATEMENTS, "{each_second} a second");
-    assert!(there <= IDLE_STATEMENTS, "{there} a second, as the database counts");
 }
