@@ -85,6 +85,23 @@ async fn a_beat_whose_answer_was_lost_costs_nobody_his_place() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn while_it_finds_out_whether_it_is_off_the_list_nothing_is_believed() {
+    let database = Database::new();
+    let node = Node::settled(&database).await;
+    let before = node.incarnation();
+    node.line.lost_calls.store(2, Ordering::SeqCst);
+    while node.line.lost_calls.load(Ordering::SeqCst) > 0 {
+        pass(1).await;
+    }
+    database.stored.lock().nodes.clear();
+    *node.line.answer_takes.lock() = Duration::from_millis(400);
+    // Refused after 400 ms; one of its beats that were lost may be the stored one, so it asks once more.
+    pass(600).await;
+    assert_eq!(node.incarnation(), before);
+    assert!(!node.verifier.is_trusted());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_repeated_beat_is_another_beat() {
     let database = Database::new();
     let node = Node::settled(&database).await;

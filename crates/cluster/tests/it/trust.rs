@@ -127,6 +127,24 @@ async fn a_long_way_to_catch_up_costs_neither_trust_nor_the_place_on_the_list() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_node_that_is_always_a_few_seconds_behind_believes_from_the_beats_that_it_has_caught_up_with() {
+    let database = Database::new();
+    let node = Node::settled(&database).await;
+    // More than two seconds behind, and little faster than what is added.
+    *node.line.entries_take.lock() = Duration::from_millis(750);
+    let add = |count| (0..count).for_each(|_| _ = database.write(FeedKind::Tokens, None));
+    add(1_500);
+    database.tell();
+    for _ in 0..100 {
+        add(60);
+        pass(100).await;
+        assert!(node.verifier.is_trusted());
+    }
+    let head = database.stored.lock().head().number;
+    assert!(head - node.verifier.applied() > 600, "it is still behind");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_longer_trust_is_used_only_once_all_others_know_how_long_to_wait() {
     let database = Database::new();
     let other = database.add_row("short", TRUST, 0);
