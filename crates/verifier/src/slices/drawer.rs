@@ -205,8 +205,8 @@ impl Drawer {
         } else {
             LONGEST_PAUSE
         };
-        let urgent_from = now.plus(pause);
-        self.pace = Pace { urgent_from, ahead_from: sent_at.plus(LONGEST_PAUSE).max(urgent_from) };
+        self.pace =
+            Pace { urgent_from: now.plus(pause), ahead_from: now.plus((pause * 2).min(LONGEST_PAUSE)) };
     }
 
     fn land(&self, pool: &Pool, account: &Arc<AccountState>, sent: &Sent, grant: Grant, now: Monotonic) {

@@ -29,6 +29,8 @@ const SHORTEST_HOLD_NS: u64 = 90_000_000;
 const RESERVE_DIVISOR: u64 = 4;
 /// The part of the shared bucket that one node may draw without a request waiting for it.
 const AHEAD_DIVISOR: i64 = 32;
+/// The part of the shared bucket that may be missing where it is called nearly full.
+const NEARLY_DIVISOR: i64 = 16;
 const NANOSECONDS_PER_SECOND: u64 = 1_000_000_000;
 const NANOSECONDS_PER_MINUTE: u64 = 60 * NANOSECONDS_PER_SECOND;
 
@@ -76,6 +78,11 @@ impl Terms {
     /// The largest cost that can ever pass.
     pub(crate) fn largest_cost(&self) -> u32 {
         u32::try_from(self.burst_micros / REQUEST).unwrap_or(u32::MAX)
+    }
+
+    /// With so much in the shared bucket, what has lapsed before is no longer missed.
+    pub(crate) const fn nearly_full_micros(&self) -> i64 {
+        self.burst_micros - self.burst_micros / NEARLY_DIVISOR
     }
 
     /// What the shared bucket holds at most, `later` after it held `left_micros`.
