@@ -13,8 +13,8 @@ use crate::error::Error;
 
 /// A listener on the same network answers a connection at once, or is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// A delete may wait for a dead node: 38 seconds with the most patient settings that make sense.
-const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+/// A delete may wait for a dead node: 74 seconds with the longest trust that may be set.
+const CALL_TIMEOUT: Duration = Duration::from_secs(90);
 /// A page of 100 of the longest records is well below.
 const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 

@@ -1,6 +1,9 @@
 //! Slowing down password guessing: per account, per address, per network, and overall. Never a lockout.
 //!
-//! In memory and per node, bounded; a restart forgets it. Attempts that are refused here cost nothing.
+//! In memory, bounded; a restart forgets it. Attempts that are refused here cost nothing. Each node counts for
+//! itself: against n nodes behind one load balancer a guesser has n times the attempts, which long passwords bear
+//! well. All else about signing in, sessions and links, is in the database, and so the same on every node: there
+//! is one primary, and no page is read from a replica.
 
 use std::net::IpAddr;
 use std::sync::Arc;

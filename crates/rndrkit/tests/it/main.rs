@@ -24,6 +24,7 @@ mod people;
 mod postgres;
 mod promises;
 mod raw;
+mod several_nodes;
 mod sign_in_load;
 mod specification;
 mod starting;

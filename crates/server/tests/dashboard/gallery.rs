@@ -1,8 +1,10 @@
 //! Every state of every page, from fixtures: for looking at, and for rules that hold on all of them.
 
 use std::cmp::Ordering;
+use std::time::Duration;
 
 use askama::Template;
+use rndrkit_control::Confirmation;
 use rndrkit_domain::time::Timestamp;
 use rndrkit_server::dashboard::assets;
 use rndrkit_server::dashboard::view::billing::{BillingPage, PlanCard, Rank};
@@ -173,10 +175,16 @@ fn key_states() -> Vec<(&'static str, String)> {
     if let KeyList::Known(known) = &mut suspended_keys.list {
         known.suspended = true;
     }
-    let deleted =
-        notice(Tone::Good, "Old pipeline was deleted.", "Requests with it get 401 Unauthorized from now on.");
+    let [on_three, one_silent] = [(3, 0, 14), (2, 1, 7_020)].map(|(nodes_confirmed, nodes_expired, ms)| {
+        let took = Duration::from_millis(ms);
+        let servers = words::refused(&Confirmation { nodes_confirmed, nodes_expired, took });
+        let text = format!("Requests with it get 401 Unauthorized from now on. {servers}");
+        notice(Tone::Good, "Old pipeline was deleted.", &text)
+    });
     let mut deleted_keys = section(three_keys(), past_keys());
-    deleted_keys.notices.push(deleted);
+    deleted_keys.notices.push(on_three);
+    let mut deleted_late = section(three_keys(), past_keys());
+    deleted_late.notices.push(one_silent);
     vec![
         ("keys-locked", settings("Starter", starter, vec![])),
         ("keys-empty", settings("Agency", section(vec![], vec![]), vec![])),
@@ -186,6 +194,7 @@ fn key_states() -> Vec<(&'static str, String)> {
         ("keys-repeated", settings("Agency", repeated, vec![])),
         ("keys-full", settings("Agency", section(full, vec![]), vec![])),
         ("keys-deleted", settings("Agency", deleted_keys, vec![])),
+        ("keys-deleted-late", settings("Agency", deleted_late, vec![])),
         ("keys-downgraded", settings("Pro", downgraded, vec![])),
         ("keys-failed", settings("Agency", failed, vec![])),
         ("keys-suspended", settings("Agency", suspended_keys, vec![suspended])),
