@@ -116,16 +116,16 @@ async fn move_with_progress(
     if is_shown {
         let _ = write!(console.err, "\r\u{1b}[K");
     }
-    moved.map_err(failure)
+    moved.map_err(|error| failure(&error))
 }
 
-fn failure(error: MoveError) -> Failure {
+fn failure(error: &MoveError) -> Failure {
     use rndrkit_store::SchemaStatus;
-    let exit = match &error {
+    let exit = match error {
         MoveError::Store(_) | MoveError::Unknown(_) => Exit::Unknown,
         _ => Exit::No,
     };
-    let text = match &error {
+    let text = match error {
         MoveError::Source(SchemaStatus::Older { .. }) => {
             "the SQLite database was made by an older version of rndrkit; back it up, run `rndrkit migrate`, and \
              try again"

@@ -37,24 +37,25 @@ fn everything_arrives_and_numbers_go_on_in_a_history_of_its_own() {
     on_postgres(async |postgres: &TestDatabase| {
         let sqlite = TestDatabase::sqlite();
         let store = installation(&sqlite).await;
-        let ada = account(&store, "bob").await;
-        let (_, digest) = key(&store, ada.id, 3).await;
+        let bob = account(&store, "bob").await;
+        let (_, digest) = key(&store, bob.id, 3).await;
         let (before, trail) = (store.feed_head().await.unwrap(), store.verify_audit_chain().await.unwrap());
         store.close().await.unwrap();
         let file = std::fs::read(sqlite.folder().unwrap().join("test.db")).unwrap();
 
-        let mut heard = Vec::new();
-        let mut progress = |table, rows| heard.push((table, rows));
+        let mut batches = Vec::new();
+        let mut progress = |table, rows| batches.push((table, rows));
         let report = move_to_postgres(sqlite.url(), postgres.url(), &change(9), &mut progress).await.unwrap();
         assert!(!report.already_there);
         assert_eq!((rows(&report, "accounts"), rows(&report, "usage")), (2, 1300));
-        let usage: Vec<u64> = heard.iter().filter(|(table, _)| *table == "usage").map(|(_, n)| *n).collect();
+        let usage: Vec<u64> =
+            batches.iter().filter(|(table, _)| *table == "usage").map(|(_, n)| *n).collect();
         assert_eq!(usage, [500, 1000, 1300]);
         assert_eq!((report.trail.broken_at, report.trail.events), (None, trail.events));
         assert_eq!(std::fs::read(sqlite.folder().unwrap().join("test.db")).unwrap(), file, "it was written");
 
         let store = reopen(postgres).await;
-        assert_eq!(store.find_account(ada.id, at(4)).await.unwrap().unwrap().email, ada.email);
+        assert_eq!(store.find_account(bob.id, at(4)).await.unwrap().unwrap().email, bob.email);
         assert!(store.load_key(digest).await.unwrap().found.is_some());
         assert_eq!(store.verify_audit_chain().await.unwrap(), trail);
         let head = store.feed_head().await.unwrap();
