@@ -9,6 +9,7 @@ use clap::Parser as _;
 use rndrkit::cli::Cli;
 use rndrkit::config::{SETTINGS, Setting};
 use rndrkit_domain::node::longest_wait;
+use rndrkit_store::CONNECTIONS_OF_A_NODE;
 
 use crate::files::{path_of, read};
 
@@ -31,6 +32,12 @@ fn the_table_of_worst_cases_is_what_the_code_waits() {
     for (trust, wait) in rows {
         assert_eq!(longest_wait(Duration::from_secs(trust)), Duration::from_secs(wait), "{trust} s of trust");
     }
+}
+
+#[test]
+fn the_connections_of_a_node_are_those_that_it_may_take() {
+    let said = format!("**{CONNECTIONS_OF_A_NODE} connections**");
+    assert!(read(OPERATIONS).contains(&said), "not in {OPERATIONS}: {said}");
 }
 
 /// Words of the text that begin like this and go on in the same way.
