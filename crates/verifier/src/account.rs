@@ -250,6 +250,11 @@ impl Accounts {
         self.states.len()
     }
 
+    #[cfg(feature = "inspect")]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<AccountState>> {
+        self.states.values()
+    }
+
     /// The account's one state, brought up to these facts; `true` when it is new here. `None` when there are
     /// too many: forgetting one that is in use would give it a second budget.
     pub(crate) fn intern(

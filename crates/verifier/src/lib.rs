@@ -17,6 +17,8 @@ mod fill;
 mod flusher;
 mod follower;
 mod history;
+#[cfg(feature = "inspect")]
+mod inspect;
 mod limiter;
 mod meters;
 mod position;
@@ -33,6 +35,8 @@ mod watch;
 pub use flusher::Flusher;
 pub use follower::{Follower, FollowerHandle, FollowerOptions};
 pub use history::{Continuation, Lost, Place};
+#[cfg(feature = "inspect")]
+pub use inspect::{HeldAccount, HeldKey};
 pub use meters::describe_metrics;
 pub use slices::drawer::Drawer;
 pub use source::{

@@ -148,7 +148,7 @@ pub(crate) struct Nodes {
     /// Its database; its own verifier is not used.
     pub(crate) world: World,
     pub(crate) authority: Arc<Authority>,
-    pub(crate) nodes: Vec<Arc<Verifier>>,
+    pub(crate) verifiers: Vec<Arc<Verifier>>,
     pub(crate) random: SeededEntropy,
     began: Instant,
 }
@@ -177,8 +177,8 @@ impl Nodes {
             tokio::spawn(drawer.run(std::future::pending()));
             verifier
         };
-        let nodes = (0..).zip(clocks).map(node).collect();
-        Self { world, authority, nodes, random: SeededEntropy::new(seed), began }
+        let verifiers = (0..).zip(clocks).map(node).collect();
+        Self { world, authority, verifiers, random: SeededEntropy::new(seed), began }
     }
 
     pub(crate) fn elapsed(&self) -> Duration {
@@ -188,7 +188,7 @@ impl Nodes {
     pub(crate) async fn ask(&self, node: usize, key: &TestKey, cost: u32) -> Asked {
         let asked_at = machine_time();
         let ask = Ask { secret: key.text.as_bytes(), cost, client: None };
-        let verified = self.nodes[node].verify(&ask).await;
+        let verified = self.verifiers[node].verify(&ask).await;
         Asked { verified, waited: machine_time() > asked_at }
     }
 
@@ -199,7 +199,7 @@ impl Nodes {
 
     /// Applies everything that is committed, at every node.
     pub(crate) fn apply(&self) {
-        for node in &self.nodes {
+        for node in &self.verifiers {
             let entries = self.world.source.database.lock().feed.clone();
             node.apply(&entries);
         }

@@ -92,7 +92,7 @@ impl Load {
             (f64::from(self.limit.per_minute.get()) / 60.0, f64::from(self.limit.burst.get()));
         let reserve = rate * 0.55;
         let credit = ((burst - reserve) / 32.0).floor().max(1.0);
-        let nodes = f64::from(u32::try_from(self.nodes.nodes.len()).unwrap());
+        let nodes = f64::from(u32::try_from(self.nodes.verifiers.len()).unwrap());
         let earned = f64::from(self.admitted.get()) / 64.0;
         // Jitter, two pauses, two round trips of the model's line.
         let late = rate * (0.025 + 2.0 * 0.05 + 2.0 * 2.0 * 0.002_1);
@@ -123,7 +123,7 @@ impl Load {
     fn print(&self, name: &str) {
         println!(
             "{name}, {} nodes, {:?}: asked {} admitted {} refused {} waited {}, statements {}, at refusals up to {} left, {} within the bound",
-            self.nodes.nodes.len(),
+            self.nodes.verifiers.len(),
             self.limit,
             self.asked.get(),
             self.admitted.get(),
@@ -147,7 +147,7 @@ async fn steadily(load: &Rc<Load>, per_second_and_key: u64, seconds: u64) {
             let load = Rc::clone(load);
             tokio::task::spawn_local(async move {
                 while load.until(seconds) {
-                    let node = usize::try_from(load.below(load.nodes.nodes.len() as u64)).unwrap();
+                    let node = usize::try_from(load.below(load.nodes.verifiers.len() as u64)).unwrap();
                     let asker = Rc::clone(&load);
                     tokio::task::spawn_local(async move { asker.ask(node, 1).await });
                     sleep(Duration::from_micros(load.below(2_000_000 / per_second_and_key))).await;
@@ -163,7 +163,7 @@ async fn steadily(load: &Rc<Load>, per_second_and_key: u64, seconds: u64) {
 /// Bursts at one node, then a pause in which what it holds lapses, then at another.
 async fn hopping(load: &Rc<Load>, seconds: u64) {
     while load.until(seconds) {
-        let node = usize::try_from(load.below(load.nodes.nodes.len() as u64)).unwrap();
+        let node = usize::try_from(load.below(load.nodes.verifiers.len() as u64)).unwrap();
         for _ in 0..=load.below(30) {
             load.ask(node, 1).await;
             sleep(Duration::from_millis(load.below(20))).await;
@@ -180,7 +180,7 @@ async fn in_pairs(load: &Rc<Load>, seconds: u64) {
             let load = Rc::clone(load);
             tokio::task::spawn_local(async move {
                 while load.until(seconds) {
-                    let node = caller % load.nodes.nodes.len();
+                    let node = caller % load.nodes.verifiers.len();
                     load.ask(node, 1).await;
                     load.ask(node, 1).await;
                     sleep(Duration::from_millis(510 + load.below(100))).await;
@@ -200,7 +200,7 @@ async fn dearly(load: &Rc<Load>, seconds: u64, largest: u64) {
             let load = Rc::clone(load);
             tokio::task::spawn_local(async move {
                 while load.until(seconds) {
-                    let node = usize::try_from(load.below(load.nodes.nodes.len() as u64)).unwrap();
+                    let node = usize::try_from(load.below(load.nodes.verifiers.len() as u64)).unwrap();
                     load.ask(node, u32::try_from(1 + load.below(largest)).unwrap()).await;
                     sleep(Duration::from_millis(load.below(200))).await;
                 }

@@ -25,7 +25,7 @@ async fn pass(ms: u64) {
 
 /// Asks in a task of its own; it is waiting when this returns.
 async fn asking(nodes: &Nodes, key: &TestKey) -> JoinHandle<&'static str> {
-    let (verifier, text) = (Arc::clone(&nodes.nodes[0]), key.text.clone());
+    let (verifier, text) = (Arc::clone(&nodes.verifiers[0]), key.text.clone());
     let asked = tokio::spawn(async move {
         let ask = rndrkit_verifier::Ask { secret: text.as_bytes(), cost: 1, client: None };
         verifier.verify(&ask).await.decision.code()
@@ -132,9 +132,8 @@ async fn without_the_authority_what_is_held_lapses_and_then_nothing_can_be_spent
 async fn a_hanging_authority_is_unavailable_within_its_deadline() {
     let (nodes, key) = one();
     nodes.authority.delay_ms.store(100_000, Ordering::SeqCst);
-    let began = nodes.elapsed();
     assert_eq!(nodes.code(&key, 1).await, "unavailable");
-    assert!(nodes.elapsed() - began <= Duration::from_millis(1_010));
+    assert!(nodes.elapsed() <= Duration::from_millis(1_010));
 }
 
 #[tokio::test(start_paused = true)]
@@ -198,7 +197,7 @@ async fn a_request_that_waited_for_a_draw_is_judged_anew() {
         let asked = asking(&nodes, &key).await;
         let expected = match what {
             "trust" => {
-                nodes.nodes[0].untrust();
+                nodes.verifiers[0].untrust();
                 "unavailable"
             }
             "suspended" => {
@@ -213,7 +212,7 @@ async fn a_request_that_waited_for_a_draw_is_judged_anew() {
         nodes.apply();
         assert_eq!(asked.await.unwrap(), expected, "{what}");
         nodes.authority.slow_ms.store(0, Ordering::SeqCst);
-        nodes.nodes[0].set_trust(rndrkit_domain::time::Monotonic(u64::MAX));
+        nodes.verifiers[0].set_trust(rndrkit_domain::time::Monotonic(u64::MAX));
         nodes.world.change_account(key.account, |facts| facts.status = AccountStatus::Active);
         nodes.apply();
         assert_eq!(nodes.code(&other, 1).await, "valid");
@@ -254,7 +253,7 @@ async fn more_requests_than_may_wait_are_unavailable_at_once() {
     let key = nodes.world.old_key(account);
     assert_eq!(nodes.code(&key, 0).await, "valid");
     nodes.authority.slow_ms.store(900, Ordering::SeqCst);
-    let verifier = Arc::clone(&nodes.nodes[0]);
+    let verifier = Arc::clone(&nodes.verifiers[0]);
     let asked: Vec<_> = (0..4_096 + 10)
         .map(|_| {
             let (verifier, text) = (Arc::clone(&verifier), key.text.clone());
