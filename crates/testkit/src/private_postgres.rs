@@ -111,21 +111,31 @@ impl PrivatePostgres {
 
     /// Starts it (again) on the same port, and waits until it answers.
     pub async fn start(&mut self) {
+        let begun = Instant::now();
+        self.spawn();
+        while !self.answers() {
+            // Somebody else may have the port for a moment.
+            if self.child.as_mut().is_none_or(|child| child.try_wait().unwrap().is_some()) {
+                self.spawn();
+            }
+            let log = || fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+            assert!(begun.elapsed() < PATIENCE, "PostgreSQL does not answer:\n{}", log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    fn spawn(&mut self) {
         let log = File::options().create(true).append(true).open(self.folder.path().join("log")).unwrap();
         let mut command = self.command("postgres");
         command.args(["-D", DATA, "-p", &self.port.to_string(), "-c", "listen_addresses=127.0.0.1"]);
         command.args(["-c", "unix_socket_directories="]);
         self.child = Some(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
-        let begun = Instant::now();
-        loop {
-            let port = format!("--port={}", self.port);
-            let mut ask = Command::new(self.programs.join("pg_isready"));
-            if ask.args(["--quiet", "--host=127.0.0.1", &port]).status().unwrap().success() {
-                return;
-            }
-            assert!(begun.elapsed() < PATIENCE, "PostgreSQL does not answer");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+    }
+
+    fn answers(&self) -> bool {
+        let port = format!("--port={}", self.port);
+        let mut ask = Command::new(self.programs.join("pg_isready"));
+        ask.args(["--quiet", "--host=127.0.0.1", &port]).status().unwrap().success()
     }
 
     /// Stops it at once, as a crash would: connections break.

@@ -5,9 +5,14 @@ use std::time::Duration;
 
 use crate::budget::worst_excess;
 use crate::checker::{Contract, Verdict, judge, judge_stored};
-use crate::history::{Act, Call, Fault, History, Micros, NO_KEY, Outcome};
+use crate::history::{Act, Call, Fault, History, Hurts, Micros, NO_KEY, Outcome};
 
-const CONTRACT: Contract = Contract { longest_change: Duration::from_secs(9), burst: 3.0, per_second: 10.0 };
+const CONTRACT: Contract = Contract {
+    longest_change: Duration::from_secs(9),
+    longest_statement: Duration::from_secs(3),
+    burst: 3.0,
+    per_second: 10.0,
+};
 const SECOND: Micros = 1_000_000;
 
 /// A call about key 0 of account 0.
@@ -86,14 +91,18 @@ fn more_than_burst_and_refill_is_found_and_as_much_is_not() {
 
 #[test]
 fn a_change_that_takes_too_long_is_found_unless_its_node_could_not_run() {
-    let slow = call(Act::Delete, 0, 10 * SECOND, Outcome::Done);
-    assert_eq!(breaches(vec![slow]), 1);
-    let stop = |node, stops_the_node| {
+    let judged = |seconds: Micros, node, hurts| {
         let (from, to) = (SECOND, 3 * SECOND);
-        let faults = vec![Fault { node: Some(node), what: "stopped", stops_the_node, from, to }];
-        judge(&History { calls: vec![slow], faults, ..History::default() }, &CONTRACT).violations.len()
+        let faults = vec![Fault { node, what: "hurt", hurts, from, to }];
+        let calls = vec![call(Act::Delete, 0, seconds * SECOND, Outcome::Done)];
+        judge(&History { calls, faults, ..History::default() }, &CONTRACT).violations.len()
     };
-    assert_eq!((stop(0, true), stop(1, true), stop(0, false)), (0, 1, 1));
+    assert_eq!(breaches(vec![call(Act::Delete, 0, 10 * SECOND, Outcome::Done)]), 1);
+    assert_eq!((judged(60, Some(0), Hurts::Running), judged(60, Some(1), Hurts::Running)), (0, 1));
+    for node in [Some(0), None] {
+        let reaching = |seconds| judged(seconds, node, Hurts::Reaching);
+        assert_eq!((reaching(11), reaching(13)), (0, 1), "{node:?}");
+    }
 }
 
 #[test]

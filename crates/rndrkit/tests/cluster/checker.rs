@@ -6,13 +6,15 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::budget;
-use crate::history::{Act, Call, History, Micros, Outcome};
+use crate::history::{Act, Call, Fault, History, Hurts, Micros, Outcome};
 
 /// What the product said about itself, as far as judgement needs it.
 #[derive(Debug, Clone, Copy)]
 pub struct Contract {
     /// How long a change may take at most when its node runs, with a margin for a busy machine.
     pub longest_change: Duration,
+    /// How much longer when the database could not be reached meanwhile.
+    pub longest_statement: Duration,
     /// The bucket of every account that spends.
     pub burst: f64,
     pub per_second: f64,
@@ -221,11 +223,17 @@ fn judge_change(verdict: &mut Verdict, call: &Call, history: &History, contract:
         verdict.deletes += 1;
         verdict.delete_ms.push(milliseconds(call.ended - call.begun));
     }
-    let own_node_ran = !history.faults.iter().any(|fault| {
-        let touches = fault.node.is_none_or(|node| node == call.node) && fault.stops_the_node;
-        touches && fault.from < call.ended && call.begun < fault.to
-    });
-    if own_node_ran && Duration::from_micros(call.ended - call.begun) > contract.longest_change {
+    let suffered = |hurts| {
+        let concerns =
+            |fault: &&Fault| fault.hurts == hurts && fault.node.is_none_or(|node| node == call.node);
+        let overlaps = |fault: &Fault| fault.from < call.ended && call.begun < fault.to;
+        history.faults.iter().filter(concerns).any(overlaps)
+    };
+    if suffered(Hurts::Running) {
+        return;
+    }
+    let more = if suffered(Hurts::Reaching) { contract.longest_statement } else { Duration::ZERO };
+    if Duration::from_micros(call.ended - call.begun) > contract.longest_change + more {
         verdict.blame("took longer than the longest wait", call);
     }
 }

@@ -130,7 +130,7 @@ async fn a_node_cut_off_from_the_database_decides_for_its_trust_and_no_longer() 
     let (took, confirmed, expired) = scene.delete(0, 0).await;
     assert!(took <= longest_wait(TRUST) + MARGIN, "{took:?}");
     assert_eq!((confirmed, expired), (1, 2));
-    assert!(cut.elapsed() >= TRUST - BEAT, "answered while a node still believed the key");
+    assert!(cut.elapsed() + BEAT >= TRUST, "answered while a node still believed the key");
     for node in 1..3 {
         for key in 0..2 {
             assert_eq!(scene.look(node, key).await, Outcome::Unavailable, "on node {node}");

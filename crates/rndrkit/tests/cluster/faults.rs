@@ -15,9 +15,11 @@ use crate::nodes::{Cluster, TRUST};
 use crate::schedule::Round;
 use crate::world::{Random, World};
 
-/// What a node may need beyond the longest wait on a machine where everybody else works too: statements on a
-/// database that is not there are given up after some seconds.
-const MARGIN: Duration = Duration::from_secs(6);
+/// What a machine may add on which everybody else works too.
+pub const MARGIN: Duration = Duration::from_secs(4);
+/// How long a change may try to reach a database that is not there, to write and then to find out what became
+/// of it.
+pub const STATEMENT: Duration = Duration::from_secs(10);
 /// Makers and enders of keys. At any time some of them wait for a node that does not answer.
 const CHANGERS: usize = 20;
 /// The burst and the rate of the plan `agency`.
@@ -68,6 +70,7 @@ async fn no_promise_breaks_under_load_while_nodes_stop_die_and_lose_the_database
     // Each round crashes the database once, which may forget the draws of its last moment.
     let contract = Contract {
         longest_change: rndrkit_domain::node::longest_wait(TRUST) + MARGIN,
+        longest_statement: STATEMENT,
         burst: BURST * (1.0 + crashes),
         per_second: PER_SECOND,
     };

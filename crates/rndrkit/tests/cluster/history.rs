@@ -68,14 +68,22 @@ pub struct Call {
 /// In place of a key.
 pub const NO_KEY: u32 = u32::MAX;
 
+/// What a fault keeps a node from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hurts {
+    /// Its process cannot run.
+    Running,
+    /// It cannot reach the database, or only slowly.
+    Reaching,
+}
+
 /// Something that was done to the machines.
 #[derive(Debug, Clone)]
 pub struct Fault {
     /// To which node; none: to the database, and so to all.
     pub node: Option<u8>,
     pub what: &'static str,
-    /// Whether its process could not run.
-    pub stops_the_node: bool,
+    pub hurts: Hurts,
     pub from: Micros,
     pub to: Micros,
 }
@@ -135,10 +143,10 @@ impl Recorder {
     }
 
     /// A fault that is over now.
-    pub fn fault(&self, node: Option<usize>, what: &'static str, stops_the_node: bool, from: Micros) {
+    pub fn fault(&self, node: Option<usize>, what: &'static str, hurts: Hurts, from: Micros) {
         let node = node.map(|node| u8::try_from(node).unwrap());
         let to = self.now();
-        self.history.lock().unwrap().faults.push(Fault { node, what, stops_the_node, from, to });
+        self.history.lock().unwrap().faults.push(Fault { node, what, hurts, from, to });
     }
 
     /// How many deletes have been acknowledged.

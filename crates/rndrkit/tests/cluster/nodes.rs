@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use rndrkit_domain::node::longest_wait;
 use rndrkit_testkit::private_postgres::PrivatePostgres;
 use rndrkit_testkit::proxy::Proxy;
 use tempfile::TempDir;
@@ -101,12 +100,6 @@ impl Cluster {
         for node in &self.nodes {
             node.proxy.lead_to(SocketAddr::from(([127, 0, 0, 1], postgres.port())));
         }
-    }
-
-    /// Waits until nothing from before their start could still be believed anywhere. Until then a node waits the
-    /// longest time with every change, for it cannot know who was there before it.
-    pub async fn settled(&self) {
-        tokio::time::sleep(longest_wait(TRUST)).await;
     }
 
     /// Waits until every node decides.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rndrkit_testkit::proxy::Traffic;
 
+use crate::history::Hurts;
 use crate::nodes::{Cluster, TRUST};
 use crate::world::{Random, World};
 
@@ -68,31 +69,31 @@ async fn happen(fault: Fault, cluster: &mut Cluster, world: &World) {
             cluster.server(node).signal("STOP");
             tokio::time::sleep(LONG).await;
             cluster.server(node).signal("CONT");
-            world.recorder.fault(Some(node), "stopped and continued", true, from);
+            world.recorder.fault(Some(node), "stopped and continued", Hurts::Running, from);
         }
         Fault::Kill(node) => {
             cluster.nodes[node].server.kill();
             tokio::time::sleep(REST).await;
             cluster.nodes[node].server.spawn().await;
-            world.recorder.fault(Some(node), "killed and started again", true, from);
+            world.recorder.fault(Some(node), "killed and started again", Hurts::Running, from);
         }
         Fault::Cut(node) => {
             traffic(cluster, node, Traffic::Cut, LONG).await;
-            world.recorder.fault(Some(node), "cut off from the database", false, from);
+            world.recorder.fault(Some(node), "cut off from the database", Hurts::Reaching, from);
         }
         Fault::Swallow(node) => {
             traffic(cluster, node, Traffic::Swallowed, LONG).await;
-            world.recorder.fault(Some(node), "heard nothing from the database", false, from);
+            world.recorder.fault(Some(node), "heard nothing from the database", Hurts::Reaching, from);
         }
         Fault::Late(node) => {
             traffic(cluster, node, Traffic::Late(Duration::from_millis(150)), REST).await;
-            world.recorder.fault(Some(node), "heard late from the database", false, from);
+            world.recorder.fault(Some(node), "heard late from the database", Hurts::Reaching, from);
         }
         Fault::RestartDatabase => {
             cluster.postgres.crash();
             tokio::time::sleep(Duration::from_millis(300)).await;
             cluster.postgres.start().await;
-            world.recorder.fault(None, "crashed and started again", false, from);
+            world.recorder.fault(None, "crashed and started again", Hurts::Reaching, from);
         }
     }
 }
