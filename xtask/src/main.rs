@@ -3,6 +3,7 @@
 //! Command line only; the work is in the modules.
 
 mod cargo_test;
+mod faults;
 mod fuzz;
 mod processes;
 mod report;
@@ -24,7 +25,9 @@ cargo xtask test [--no-install] [--quick] [-- <arguments of cargo test>]
 cargo xtask tidy
     Checks the house rules: file headers, lengths, banned words, dependency arrows, links.
 cargo xtask fuzz [--seconds N | --runs N]
-    Fuzzes the reader of key texts on the stable toolchain (60 seconds when not told).";
+    Fuzzes the reader of key texts on the stable toolchain (60 seconds when not told).
+cargo xtask faults [--only NAME] [--seeds N]
+    Plants one fault at a time in a copy of the checkout and says what of the simulation catches it.";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
         Some((&"test", rest)) => test(rest),
         Some((&"tidy", [])) => tidy::run(),
         Some((&"fuzz", rest)) => fuzz_alone(rest),
+        Some((&"faults", rest)) => plant_faults(rest),
         Some((&("help" | "--help" | "-h"), _)) => {
             println!("{HELP}");
             return ExitCode::SUCCESS;
@@ -76,4 +80,17 @@ fn fuzz_alone(arguments: &[&str]) -> Outcome<()> {
     };
     tools::require(&[tools::CPP_COMPILER], tools::Install::WhenAllowed)?;
     fuzz::run(budget, &processes::Interrupt::install()?)
+}
+
+fn plant_faults(arguments: &[&str]) -> Outcome<()> {
+    let mut options = faults::Options { only: None, seeds: faults::SEEDS };
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        match (*argument, rest.next()) {
+            ("--only", Some(name)) => options.only = Some((*name).to_owned()),
+            ("--seeds", Some(seeds)) => options.seeds = seeds.parse()?,
+            _ => return Err("faults takes --only NAME and --seeds N".into()),
+        }
+    }
+    faults::run(&options)
 }
