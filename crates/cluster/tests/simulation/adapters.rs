@@ -176,7 +176,18 @@ impl BudgetAuthority for Access {
                     let now = shared.database_clock.now();
                     Ok(server.state.draw(&asked, now))
                 })
-                .await?;
+                .await;
+            if grants.is_err() && self.0.shared.planted == Planted::RefundsRetried {
+                for _ in 0..2 {
+                    let asked = draws.to_vec();
+                    let refund = self.0.ask(POOL_DEADLINE / 4, move |server| {
+                        server.state.refund(&asked);
+                        Ok(())
+                    });
+                    tokio::spawn(refund);
+                }
+            }
+            let grants = grants?;
             let mut ledger = self.0.drawn.lock();
             for (draw, grant) in draws.iter().zip(&grants) {
                 if let Grant::Drawn { granted, .. } = grant {

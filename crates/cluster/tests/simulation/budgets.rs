@@ -23,6 +23,16 @@ impl State {
         draws.iter().map(|draw| self.draw_one(draw, now)).collect()
     }
 
+    /// Gives back what these draws wanted: a planted fault.
+    pub(crate) fn refund(&mut self, draws: &[Draw]) {
+        for draw in draws {
+            if let Some(budget) = self.budgets.get_mut(&draw.account) {
+                let back = budget.level_micros + i64::from(draw.want) * 1_000_000;
+                budget.level_micros = back.min(budget.burst_micros);
+            }
+        }
+    }
+
     fn draw_one(&mut self, draw: &Draw, now: Timestamp) -> Grant {
         let budget = self.budgets.entry(draw.account).or_insert(Budget {
             level_micros: draw.burst_micros,

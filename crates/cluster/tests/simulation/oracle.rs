@@ -60,16 +60,25 @@ impl Bucket {
         Self { level: full(plan.rate_limit()), at, plan }
     }
 
-    /// Takes one request out; `false` when the bucket holds less.
-    fn take(&mut self, plan: Plan, now: Duration) -> bool {
-        let limit = self.plan.rate_limit();
-        let back = now.saturating_sub(self.at).as_nanos() * u128::from(limit.per_minute.get());
-        self.level = (self.level + back).min(full(limit)).min(full(plan.rate_limit()));
-        (self.at, self.plan) = (now, plan);
+    /// Takes one request out; `false` when the bucket holds less. `plan` may have been in force since `since`.
+    fn take(&mut self, plan: Plan, since: Duration, now: Duration) -> bool {
+        if plan != self.plan {
+            // Up: from the moment of the commit on. Down: it has been so for some time, and is sure only now.
+            self.settle(if plan == Plan::AgencyPlus { since } else { now });
+            self.plan = plan;
+        }
+        self.settle(now);
         self.level.checked_sub(REQUEST).is_some_and(|left| {
             self.level = left;
             true
         })
+    }
+
+    fn settle(&mut self, until: Duration) {
+        let limit = self.plan.rate_limit();
+        let back = until.saturating_sub(self.at).as_nanos() * u128::from(limit.per_minute.get());
+        self.level = (self.level + back).min(full(limit));
+        self.at = self.at.max(until);
     }
 }
 
@@ -227,16 +236,16 @@ impl Oracle {
             "accepted after its end at {end:?}, asked at {:?}",
             begun.database_time
         );
-        let plan = self.widest_plan(account);
+        let (plan, since) = self.widest_plan(account);
         let mut buckets = self.buckets.borrow_mut();
         let bucket = buckets.entry(account).or_insert_with(|| Bucket::new(plan, now));
-        assert!(bucket.take(plan, now), "more was let through than burst and rate allow");
+        assert!(bucket.take(plan, since, now), "more was let through than burst and rate allow");
         drop(buckets);
         spend(wire, account);
     }
 
-    /// The widest limit that anybody may still go by.
-    fn widest_plan(&self, account: AccountId) -> Plan {
+    /// The widest limit that anybody may still go by, and since when.
+    fn widest_plan(&self, account: AccountId) -> (Plan, Duration) {
         let begun = Begun {
             at: Duration::ZERO,
             database_time: Timestamp::from_unix_ms(0),
@@ -244,10 +253,15 @@ impl Oracle {
             branch: self.branch.get(),
             ghosts: self.ghosts_allowed.get(),
         };
-        let is_wide = |version: &Version| {
-            version.accounts.get(&account).is_some_and(|account| account.plan == Plan::AgencyPlus)
-        };
-        if self.any_version(&begun, is_wide) { Plan::AgencyPlus } else { Plan::Agency }
+        let mut since = None;
+        // From the newest back, and never satisfied: what is left is the oldest.
+        self.any_version(&begun, |version| {
+            if version.accounts.get(&account).is_some_and(|account| account.plan == Plan::AgencyPlus) {
+                since = Some(version.committed_at);
+            }
+            false
+        });
+        since.map_or((Plan::Agency, Duration::ZERO), |since| (Plan::AgencyPlus, since))
     }
 }
 

@@ -26,11 +26,14 @@ pub(crate) enum Planted {
     ClockStopsInPauses,
     /// Rows count as long as the database's clock says, and that steps.
     LeaseByDatabaseClock,
+    /// What a draw may have brought whose answer did not come is given back, and given back again when the answer
+    /// to that does not come.
+    RefundsRetried,
     /// The database forgets draws when it restarts, and nobody makes up for it.
     AuthorityForgets,
 }
 
-const NAMES: [(&str, Planted); 10] = [
+const NAMES: [(&str, Planted); 11] = [
     ("numbers-from-a-sequence", Planted::NumbersFromASequence),
     ("head-after-data", Planted::HeadAfterData),
     ("reap-without-comparing", Planted::ReapWithoutComparing),
@@ -40,6 +43,7 @@ const NAMES: [(&str, Planted); 10] = [
     ("coarse-clock", Planted::CoarseClock),
     ("clock-stops-in-pauses", Planted::ClockStopsInPauses),
     ("lease-by-database-clock", Planted::LeaseByDatabaseClock),
+    ("refunds-retried", Planted::RefundsRetried),
     ("authority-forgets", Planted::AuthorityForgets),
 ];
 

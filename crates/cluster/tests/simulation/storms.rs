@@ -168,10 +168,12 @@ pub(crate) fn lose(world: &World, state: State) {
     let lost = server.state.path[cut + 1..].to_vec();
     server.fail_over_to(state);
     server.branch += 1;
-    let prefix = server.state.prefixes.last().unwrap().clone();
+    let prefixes = server.state.prefixes.clone();
     drop(server);
-    // Whoever mints with a prefix makes sure that it is stored.
-    *world.prefix.borrow_mut() = prefix;
+    // Whoever mints with a prefix makes sure that it is stored; here they go back to the first.
+    if !prefixes.contains(&world.prefix.borrow()) {
+        world.prefix.borrow_mut().clone_from(&prefixes[0]);
+    }
     world.oracle.lost(cut, &lost);
     world.keys.borrow_mut().retain(|key| {
         let known = |version: &crate::database::Version| version.by_digest.contains_key(&key.digest);
