@@ -63,7 +63,7 @@ impl Control {
                 "the plans of the settings are in force on every node"
             ),
             Err(error) => {
-                tracing::warn!(%error, "whether every node follows the settings' plans is not known yet")
+                tracing::warn!(%error, "whether every node follows the settings' plans is not known yet");
             }
         }
     }

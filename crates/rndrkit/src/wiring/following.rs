@@ -46,15 +46,15 @@ pub(super) struct NodePlace {
     pub(super) line: Arc<NodeLine>,
 }
 
-/// What both ways of following need.
+/// What a process stands on before it follows anything.
 pub(super) struct Ground<'a> {
     pub(super) settings: &'a Settings,
-    pub(super) store: &'a Store,
-    pub(super) source: &'a StoreSource,
-    pub(super) verifier: &'a Arc<Verifier>,
-    pub(super) clock: &'a Arc<dyn Clock>,
-    pub(super) entropy: &'a Arc<dyn Entropy>,
-    pub(super) stopping: &'a watch::Receiver<bool>,
+    pub(super) store: Store,
+    pub(super) source: StoreSource,
+    pub(super) verifier: Arc<Verifier>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) entropy: Arc<dyn Entropy>,
+    pub(super) stopping: watch::Receiver<bool>,
 }
 
 impl Following {
@@ -74,7 +74,7 @@ impl Following {
         let options = FollowerOptions { trust: None, poll_interval: LOOK_EVERY_ALONE };
         let feed = Arc::new(ground.source.clone());
         let (follower, handle) = Follower::new(ground.verifier.clone(), feed, options);
-        let task = tokio::spawn(follower.run(stopped(ground.stopping)));
+        let task = tokio::spawn(follower.run(stopped(&ground.stopping)));
         Self { confirm: Arc::new(LocalConfirm::new(handle, ground.clock.clone())), place: None, task }
     }
 
@@ -94,7 +94,7 @@ impl Following {
         Self {
             confirm: Arc::new(EveryNode::new(waiter, handle.clone())),
             place: Some(NodePlace { member: handle, line }),
-            task: tokio::spawn(member.run(stopped(ground.stopping))),
+            task: tokio::spawn(member.run(stopped(&ground.stopping))),
         }
     }
 

@@ -80,7 +80,13 @@ impl Server {
         let folder = open_folder(settings)?;
         let (stop, stopping) = watch::channel(false);
         let parts = Parts::build(settings, folder, clock, entropy.clone()).await?;
-        let first_account_link = parts.control.first_account_link().await?;
+        let first_account_link = match parts.control.first_account_link().await {
+            Ok(link) => link,
+            Err(error) => {
+                parts.stop().await;
+                return Err(error.into());
+            }
+        };
 
         let state = parts.server_state(settings, entropy);
         let public = parts.edge.public(fallback(rndrkit_server::public_router(state.clone())));

@@ -65,22 +65,17 @@ impl Parts {
         let prefix = Prefix::remember(settings, &store, &*clock, &*entropy).await?;
         let source = StoreSource::new(store.clone(), clock.clone());
         let options = convert::verifier_options(settings);
-        let budgets = convert::budgets(settings);
-        let verifier = Verifier::with_budgets(budgets, options, clock.clone(), Arc::new(source.clone()));
+        let (budgets, keys) = (convert::budgets(settings), Arc::new(source.clone()));
+        let verifier = Verifier::with_budgets(budgets, options, clock.clone(), keys);
         verifier.set_prefixes(prefix.all.clone());
 
+        let edge_options = convert::edge_options(settings, operator_token);
+        let edge = Edge::new(edge_options, verifier.clone(), clock.clone(), entropy.clone())?;
+
         let (stop, stopping) = watch::channel(false);
-        let following = Following::begin(&Ground {
-            settings,
-            store: &store,
-            source: &source,
-            verifier: &verifier,
-            clock: &clock,
-            entropy: &entropy,
-            stopping: &stopping,
-        })?;
-        let made = make_control(settings, &verifier, &store, &clock, &entropy, &following).await;
-        let control = match made {
+        let ground = Ground { settings, store, source, verifier, clock, entropy, stopping };
+        let following = Following::begin(&ground)?;
+        let control = match make_control(&ground, &following).await {
             Ok(control) => control,
             Err(error) => {
                 // In order, or changes on other nodes would wait for one that never decided anything.
@@ -92,16 +87,10 @@ impl Parts {
         if let Some(number) = prefix.introduced_by {
             control.introduce_prefix(number);
         }
-        let edge_options = convert::edge_options(settings, operator_token);
-        let edge = Edge::new(edge_options, verifier.clone(), clock.clone(), entropy.clone())?;
+        let tasks = carriers(&ground);
+        let Ground { store, verifier, clock, .. } = ground;
         let health =
             Arc::new(NodeHealth::new(verifier.clone(), store.clone(), metrics, following.place.clone()));
-        let flusher = Flusher::new(verifier.usage().clone(), Arc::new(source.clone()), FLUSH_EVERY);
-        let mut tasks = vec![tokio::spawn(flusher.run(stopped(&stopping)))];
-        if budgets == Budgets::Shared {
-            let drawer = Drawer::new(verifier.clone(), Arc::new(source), entropy.clone());
-            tasks.push(tokio::spawn(drawer.run(stopped(&stopping))));
-        }
         let mut background = Vec::new();
         if let Some(place) = &following.place {
             background.push(tokio::spawn(replay_always(place.member.clone(), control.clone())));
@@ -197,15 +186,21 @@ impl Prefix {
     }
 }
 
+/// What carries between memory and the database: counted use, and shared budgets.
+fn carriers(ground: &Ground<'_>) -> Vec<JoinHandle<()>> {
+    let Ground { settings, source, verifier, entropy, stopping, .. } = ground;
+    let flusher = Flusher::new(verifier.usage().clone(), Arc::new(source.clone()), FLUSH_EVERY);
+    let mut tasks = vec![tokio::spawn(flusher.run(stopped(stopping)))];
+    if convert::budgets(settings) == Budgets::Shared {
+        let drawer = Drawer::new(verifier.clone(), Arc::new(source.clone()), entropy.clone());
+        tasks.push(tokio::spawn(drawer.run(stopped(stopping))));
+    }
+    tasks
+}
+
 /// The control plane, once the verifier follows the feed and the database has the settings' plans.
-async fn make_control(
-    settings: &Settings,
-    verifier: &Verifier,
-    store: &Store,
-    clock: &Arc<dyn Clock>,
-    entropy: &Arc<dyn Entropy>,
-    following: &Following,
-) -> Result<Control, StartError> {
+async fn make_control(ground: &Ground<'_>, following: &Following) -> Result<Control, StartError> {
+    let Ground { settings, store, verifier, clock, entropy, .. } = ground;
     wait_until_ready(verifier).await?;
     let confirm = following.confirm.clone();
     let control_settings = convert::control_settings(settings);
