@@ -45,7 +45,7 @@ struct Bucket {
 /// A request in the bucket's unit: nanoseconds and requests a minute make no fractions of it.
 const REQUEST: u128 = 60_000_000_000;
 /// How long after its draw anything may be spent, by the node's own clock.
-const LONGEST_SLICE: Duration = Duration::from_millis(500);
+pub(crate) const LONGEST_SLICE: Duration = Duration::from_millis(500);
 /// How far behind the database's clock a node may judge an end: what a slow clock loses between two beats.
 const LATE_END: Duration = Duration::from_millis(500);
 /// How far ahead: the longest round trip of a beat.

@@ -175,6 +175,7 @@ pub(crate) fn lose(world: &World, state: State) {
         world.prefix.borrow_mut().clone_from(&prefixes[0]);
     }
     world.oracle.lost(cut, &lost);
+    world.revisions.borrow_mut().clear();
     world.keys.borrow_mut().retain(|key| {
         let known = |version: &crate::database::Version| version.by_digest.contains_key(&key.digest);
         known(&world.shared.server.lock().state.now) || lost.iter().any(|version| known(version))

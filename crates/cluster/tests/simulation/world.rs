@@ -50,6 +50,8 @@ pub(crate) struct World {
     pub(crate) keys: RefCell<Vec<HeldKey>>,
     /// The prefix that new keys get.
     pub(crate) prefix: RefCell<KeyPrefix>,
+    /// Generation and revision of accounts as last seen in the memory of each process.
+    pub(crate) revisions: RefCell<BTreeMap<(usize, AccountId), (u64, i64)>>,
     trace: RefCell<DefaultHasher>,
     tally: RefCell<BTreeMap<&'static str, u64>>,
 }
@@ -70,6 +72,7 @@ impl World {
             accounts,
             keys: RefCell::default(),
             prefix: RefCell::new(KeyPrefix::parse("rk_live_").unwrap()),
+            revisions: RefCell::default(),
             trace: RefCell::default(),
             tally: RefCell::default(),
         });
