@@ -2,6 +2,7 @@
 //! is read through the other, new prefixes, words on pages, and metrics that show it all.
 
 use rndrkit_testkit::database::TestDatabase;
+use rndrkit_testkit::proxy::{Proxy, Traffic};
 use serde_json::{Value, json};
 
 use crate::harness::Server;
@@ -76,6 +77,36 @@ async fn the_page_after_a_deletion_says_on_how_many_servers_the_key_is_refused()
     let html = page.text().await.unwrap();
     assert!(html.contains("Production was deleted.") && html.contains("Refused on both servers, "), "{html}");
     assert_eq!(one.look(&secret).await.1["code"], json!("key_revoked"));
+}
+
+#[tokio::test]
+async fn a_node_lives_by_the_address_past_the_pooler_and_looks_keys_up_by_the_other() {
+    let Some(database) = TestDatabase::postgres_or_notice().await else { return };
+    let (before, rest) = database.url().split_once('@').unwrap();
+    let (host, name) = rest.split_once('/').unwrap();
+    let address = tokio::net::lookup_host(host).await.unwrap().next().unwrap();
+    let direct = Proxy::to(address).await;
+    let control_url = format!("{before}@{}/{name}", direct.address());
+    let server = Server::start(&[
+        ("RNDRKIT_DATABASE_URL", database.url()),
+        ("RNDRKIT_DATABASE_CONTROL_URL", &control_url),
+        ("RNDRKIT_OPERATOR_TOKEN", TOKEN),
+        ("RNDRKIT_TRUST_SECONDS", "4"),
+    ])
+    .await;
+    let account = server.account("ada@example.com", "agency").await;
+    let (_, secret) = server.key(&account, "Production").await;
+    assert_eq!(server.look(&secret).await.1["valid"], json!(true));
+
+    direct.set(Traffic::Cut);
+    assert!(server.eventually(async |server: &Server| !server.is_ready().await).await);
+    assert_eq!(server.look(&secret).await.0, 503);
+    let (status, _) = server.operator("GET", &format!("/v1/accounts/{account}"), Value::Null).await;
+    assert_eq!(status, 200, "the database itself is there");
+    direct.set(Traffic::Flows);
+    assert!(server.eventually(async |server: &Server| server.is_ready().await).await);
+    assert_eq!(server.look(&secret).await.1["valid"], json!(true));
+    assert!(!server.log().contains(&control_url), "{}", server.log());
 }
 
 #[tokio::test]
