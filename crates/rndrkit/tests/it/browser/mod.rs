@@ -5,6 +5,7 @@ mod failures;
 mod keyboard;
 mod person;
 mod screens;
+mod several_servers;
 mod specification;
 mod states;
 mod without_scripts;
