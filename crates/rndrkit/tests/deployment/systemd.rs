@@ -33,16 +33,12 @@ fn installed(extra: &str) -> TempDir {
 /// Whether it is content, and what it said. None: it is not on this machine.
 fn analyze(arguments: &[&str], unit: &Path) -> Option<(bool, String)> {
     let mut command = Command::new("systemd-analyze");
-    match command.args(arguments).arg(unit).output() {
-        Ok(output) => {
-            let said = [output.stdout, output.stderr].concat();
-            Some((output.status.success(), String::from_utf8_lossy(&said).into_owned()))
-        }
-        Err(_) => {
-            visible::required_or_notice("the check of the systemd unit", "systemd-analyze");
-            None
-        }
-    }
+    let Ok(output) = command.args(arguments).arg(unit).output() else {
+        visible::required_or_notice("the check of the systemd unit", "systemd-analyze");
+        return None;
+    };
+    let said = [output.stdout, output.stderr].concat();
+    Some((output.status.success(), String::from_utf8_lossy(&said).into_owned()))
 }
 
 #[test]
