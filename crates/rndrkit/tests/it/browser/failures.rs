@@ -4,6 +4,7 @@ use rndrkit_testkit::private_postgres::PrivatePostgres;
 
 use super::person::Person;
 use super::screens::picture;
+use crate::harness::Server;
 
 #[tokio::test]
 async fn without_its_database_the_dashboard_says_so_and_comes_back() {
@@ -37,6 +38,8 @@ async fn without_its_database_the_dashboard_says_so_and_comes_back() {
     })
     .await;
     let secret = ada.create_key("Reports").await;
+    // Pages need the database; a decision needs a beat as well, which comes within a second.
+    assert!(server.eventually(async |server: &Server| server.is_ready().await).await);
     assert_eq!(server.get_with_key("/api/rk/account", &secret).await.status(), 200);
     ada.leave().await;
 }
