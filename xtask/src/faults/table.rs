@@ -55,7 +55,6 @@ pub(super) const FAULTS: &[Fault] = &[
     world("numbers-from-a-sequence"),
     world("head-after-data"),
     world("reap-without-comparing"),
-    world("node-id-reused"),
     world("head-before-registration"),
     world("repeat-answers-at-once"),
     world("coarse-clock"),
@@ -156,6 +155,14 @@ pub(super) const FAULTS: &[Fault] = &[
                 replace: "Some(first) if first.number == self.number && first.number < 0 => {",
             },
         ],
+    ),
+    code(
+        "node-id-reused",
+        &[Edit {
+            file: BEAT,
+            find: "(Incarnation::generate(entropy), BeatMark::generate(entropy))",
+            replace: "(format!(\"{:032x}\", self.options.name.bytes().fold(7_u128, |sum, byte| sum * 31 + u128::from(byte))).parse().unwrap_or_else(|_| Incarnation::generate(entropy)), BeatMark::generate(entropy))",
+        }],
     ),
     code(
         "trust-from-the-answer",

@@ -28,8 +28,6 @@ pub(crate) struct Access(pub(crate) Arc<Wire>);
 impl Line for Access {
     fn register(&self, registration: Registration) -> BoxFuture<'_, Result<BeatAnswer, SourceError>> {
         let wire = &self.0;
-        let registration =
-            Registration { incarnation: wire.identity(registration.incarnation), ..registration };
         let shared = Arc::clone(&wire.shared);
         if shared.planted == Planted::HeadBeforeRegistration {
             let late = wire.ask(POOL_DEADLINE * 3, {
@@ -56,7 +54,6 @@ impl Line for Access {
     }
 
     fn beat(&self, beat: Beat) -> BoxFuture<'_, Result<Option<BeatAnswer>, SourceError>> {
-        let beat = Beat { incarnation: self.0.identity(beat.incarnation), ..beat };
         let shared = Arc::clone(&self.0.shared);
         Box::pin(async move {
             let asked = Arc::clone(&shared);
@@ -103,7 +100,6 @@ impl Line for Access {
     }
 
     fn leave(&self, node: Incarnation) -> BoxFuture<'_, Result<(), SourceError>> {
-        let node = self.0.identity(node);
         Box::pin(self.0.ask(LINE_DEADLINE, move |server| {
             server.state.nodes.remove(&node);
             Ok(())

@@ -57,8 +57,11 @@ pub(crate) struct NodeClock {
     stopped_at_ns: AtomicU64,
     stopped: AtomicBool,
     ticked_ns: AtomicU64,
+    went_on_ns: AtomicU64,
 }
 
+/// How long other tasks run before the one that ticks, once a process goes on.
+const LATE_TICK_NS: u64 = 5_000_000;
 /// Where every node's monotonic clock begins.
 const ORIGIN_NS: u64 = 1_000_000_000_000;
 
@@ -73,8 +76,9 @@ impl NodeClock {
             stopped_at_ns: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
             ticked_ns: AtomicU64::new(0),
+            went_on_ns: AtomicU64::new(0),
         };
-        clock.tick();
+        clock.ticked_ns.store(clock.exact().0, Ordering::Relaxed);
         clock
     }
 
@@ -97,8 +101,11 @@ impl NodeClock {
         span * 100 / self.rate_percent
     }
 
-    /// What a coarse clock shows from now on.
+    /// What a coarse clock shows from now on. The task that ticks is not the first to run after a stop.
     pub(crate) fn tick(&self) {
+        if self.real_ns() < self.went_on_ns.load(Ordering::Relaxed) + LATE_TICK_NS {
+            return;
+        }
         self.ticked_ns.store(self.exact().0, Ordering::Relaxed);
     }
 
@@ -116,6 +123,7 @@ impl NodeClock {
 
     /// The process goes on.
     pub(crate) fn go_on(&self) {
+        self.went_on_ns.store(self.real_ns(), Ordering::Relaxed);
         if self.stopped.swap(false, Ordering::Relaxed) {
             let missed = self.real_ns() - self.stopped_at_ns.load(Ordering::Relaxed);
             self.uncounted_ns.fetch_add(missed, Ordering::Relaxed);

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 
 use crate::adapters::set_cut;
 use crate::database::{Change, Plan};
-use crate::people::{ask, carry_out};
+use crate::people::{self, carry_out};
 use crate::planted::Planted;
 use crate::process::{BEAT, Process, TRUST};
 use crate::storms;
@@ -49,6 +49,11 @@ async fn until(what: &str, condition: impl Fn() -> bool) {
 async fn revoke(world: &Rc<World>, process: &Rc<Process>, key: &HeldKey) {
     let done = carry_out(Rc::clone(world), Rc::clone(process), Change::Revoke(key.id), Vec::new()).await;
     assert!(done, "the revocation was not answered");
+}
+
+/// Looks without spending: what has been drawn or not shall not hide what would pass.
+async fn ask(world: &Rc<World>, process: &Rc<Process>, key: &HeldKey) -> Option<&'static str> {
+    people::ask(world, process, key, 0).await
 }
 
 fn ask_later(world: &Rc<World>, process: &Rc<Process>, key: &HeldKey) -> JoinHandle<Option<&'static str>> {
@@ -150,6 +155,28 @@ fn a_repeated_revocation_waits_for_the_node_that_the_first_one_waits_for() {
 }
 
 #[test]
+fn a_node_that_joins_after_the_commit_is_not_waited_for() {
+    in_a_world(async {
+        let (world, nodes) = steady(2).await;
+        let held = key(&world, 0);
+        nodes[1].wire.hold_entries.hold();
+        let change = Change::Revoke(held.id);
+        let deleting = spawn_local(carry_out(Rc::clone(&world), Rc::clone(&nodes[0]), change, Vec::new()));
+        sleep(SHORT).await;
+        let rows = || world.shared.server.lock().state.nodes.len();
+        let joined = storms::start(&world, 2);
+        until("the new node is on the list", || rows() == 3).await;
+        joined.stop();
+        // Long enough for the list to be read again.
+        sleep(SHORT * 20).await;
+        let began = world.shared.real.now();
+        nodes[1].wire.hold_entries.release();
+        assert!(deleting.await.unwrap());
+        assert!(world.shared.real.since(began) < BEAT * 2, "the new node was waited for");
+    });
+}
+
+#[test]
 fn a_delete_is_answered_although_the_database_goes_right_after_its_commit() {
     in_a_world(async {
         let (world, nodes) = steady(2).await;
@@ -227,6 +254,32 @@ fn what_was_read_of_lost_commits_is_not_believed_for_ever() {
 }
 
 #[test]
+fn a_look_up_under_way_while_commits_are_lost_is_not_kept() {
+    in_a_world(async {
+        let (world, nodes) = steady(2).await;
+        let held = key(&world, 0);
+        let suspend = Change::SetStatus(held.account, AccountStatus::Suspended);
+        assert!(carry_out(Rc::clone(&world), Rc::clone(&nodes[0]), suspend, Vec::new()).await);
+        let before = world.shared.server.lock().state.clone();
+        let resume = Change::SetStatus(held.account, AccountStatus::Active);
+        let resuming = spawn_local(carry_out(Rc::clone(&world), Rc::clone(&nodes[0]), resume, Vec::new()));
+        sleep(SHORT).await;
+        nodes[1].verifier.drop_everything();
+        nodes[1].wire.hold_loads.hold();
+        let early = ask_later(&world, &nodes[1], &held);
+        sleep(SHORT).await;
+        lose_since(&world, before);
+        // Long enough to hear of it, and not so long that the look-up is given up.
+        sleep(BEAT * 2).await;
+        nodes[1].wire.hold_loads.release();
+        early.await.unwrap();
+        resuming.await.unwrap();
+        revoke(&world, &nodes[0], &key(&world, 5)).await;
+        assert_eq!(ask(&world, &nodes[1], &held).await, Some("account_suspended"));
+    });
+}
+
+#[test]
 fn revocations_that_the_database_lost_are_made_again() {
     in_a_world(async {
         let (world, nodes) = steady(2).await;
@@ -265,21 +318,21 @@ fn a_smaller_plan_leaves_nothing_of_the_larger_ones_budget_to_spend() {
         assert!(keys.iter().all(|held| held.account == world.accounts[1]));
         for _ in 0..20 {
             for (node, held) in nodes.iter().zip(&keys) {
-                ask(&world, node, held).await;
+                people::ask(&world, node, held, 1).await;
             }
             sleep(SHORT).await;
         }
         sleep(Duration::from_secs(2)).await;
         for (node, held) in nodes.iter().zip(&keys) {
             for _ in 0..8 {
-                ask(&world, node, held).await;
+                people::ask(&world, node, held, 1).await;
             }
         }
         let smaller = Change::SetPlan(world.accounts[1], Plan::Agency);
         assert!(carry_out(Rc::clone(&world), Rc::clone(&nodes[0]), smaller, Vec::new()).await);
         for _ in 0..60 {
             for (node, held) in nodes.iter().zip(&keys) {
-                ask(&world, node, held).await;
+                people::ask(&world, node, held, 1).await;
             }
         }
     });

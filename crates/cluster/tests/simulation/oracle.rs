@@ -185,7 +185,7 @@ impl Oracle {
     ///
     /// Key and account may follow from different versions, as long as neither is too old: a node may have
     /// read the account anew for another key.
-    pub(crate) fn judge(&self, begun: &Begun, key: &HeldKey, code: &'static str, wire: &Wire) {
+    pub(crate) fn judge(&self, begun: &Begun, key: &HeldKey, (code, cost): (&'static str, u32), wire: &Wire) {
         let (key_code, account_code) = match code {
             "unavailable" => return,
             // An end is looked at only for keys that are active.
@@ -205,7 +205,10 @@ impl Oracle {
             begun.floor, begun.at, wire.process
         );
         if code == "valid" {
-            self.admit(begun, key, wire);
+            self.check_end(begun, key);
+            if cost > 0 {
+                self.admit(key, wire);
+            }
         }
     }
 
@@ -224,8 +227,7 @@ impl Oracle {
         );
     }
 
-    fn admit(&self, begun: &Begun, key: &HeldKey, wire: &Wire) {
-        let (now, account) = (self.shared.real.now(), key.account);
+    fn check_end(&self, begun: &Begun, key: &HeldKey) {
         let mut end = None;
         self.any_version(begun, |version| {
             end = version.facts(&key.digest).and_then(|facts| facts.expires_at);
@@ -236,6 +238,10 @@ impl Oracle {
             "accepted after its end at {end:?}, asked at {:?}",
             begun.database_time
         );
+    }
+
+    fn admit(&self, key: &HeldKey, wire: &Wire) {
+        let (now, account) = (self.shared.real.now(), key.account);
         let (plan, since) = self.widest_plan(account);
         let mut buckets = self.buckets.borrow_mut();
         let bucket = buckets.entry(account).or_insert_with(|| Bucket::new(plan, now));

@@ -36,7 +36,9 @@ pub(crate) async fn call(world: Rc<World>, slot: usize) {
         }
         let process = Rc::clone(&on[world.random.index(on.len())]);
         let key = world.any_key();
-        ask(&world, &process, &key).await;
+        // Half of them only look: when nothing can be drawn, those show what would pass.
+        let cost = u32::from(world.random.once_in(2));
+        ask(&world, &process, &key, cost).await;
         if world.random.once_in(REQUESTS_PER_INSPECTION) {
             inspection::inspect(&world, &process);
         }
@@ -44,12 +46,17 @@ pub(crate) async fn call(world: Rc<World>, slot: usize) {
 }
 
 /// One request, judged at the moment of its answer.
-pub(crate) async fn ask(world: &Rc<World>, process: &Rc<Process>, key: &HeldKey) -> Option<&'static str> {
+pub(crate) async fn ask(
+    world: &Rc<World>,
+    process: &Rc<Process>,
+    key: &HeldKey,
+    cost: u32,
+) -> Option<&'static str> {
     let begun = world.oracle.begin(&key.digest);
     let answer = process.gate.run(async {
-        let ask = Ask { secret: key.text.as_bytes(), cost: 1, client: None };
+        let ask = Ask { secret: key.text.as_bytes(), cost, client: None };
         let code = process.verifier.verify(&ask).await.decision.code();
-        world.oracle.judge(&begun, key, code, &process.wire);
+        world.oracle.judge(&begun, key, (code, cost), &process.wire);
         code
     });
     let code = answer.await;

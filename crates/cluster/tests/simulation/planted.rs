@@ -14,8 +14,6 @@ pub(crate) enum Planted {
     HeadAfterData,
     /// A row is reaped whatever its beat is by now.
     ReapWithoutComparing,
-    /// The incarnation is the node's name: a process that takes another's place takes its row.
-    NodeIdReused,
     /// What a node reads when it registers was read before its row is there.
     HeadBeforeRegistration,
     /// A call that finds nothing left to do answers at once.
@@ -33,11 +31,10 @@ pub(crate) enum Planted {
     AuthorityForgets,
 }
 
-const NAMES: [(&str, Planted); 11] = [
+const NAMES: [(&str, Planted); 10] = [
     ("numbers-from-a-sequence", Planted::NumbersFromASequence),
     ("head-after-data", Planted::HeadAfterData),
     ("reap-without-comparing", Planted::ReapWithoutComparing),
-    ("node-id-reused", Planted::NodeIdReused),
     ("head-before-registration", Planted::HeadBeforeRegistration),
     ("repeat-answers-at-once", Planted::RepeatAnswersAtOnce),
     ("coarse-clock", Planted::CoarseClock),

@@ -141,7 +141,6 @@ fn wire(
     Arc::new(Wire {
         shared: Arc::clone(shared),
         process: place.process,
-        slot: place.slot,
         gate: Arc::clone(gate),
         random: Arc::clone(random),
         listener,

@@ -9,8 +9,6 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use rndrkit_domain::id::AccountId;
-use rndrkit_domain::node::Incarnation;
-use rndrkit_domain::random::Entropy;
 use rndrkit_domain::time::Monotonic;
 use rndrkit_verifier::SourceError;
 use tokio::sync::{Notify, oneshot};
@@ -88,8 +86,6 @@ impl Shared {
 pub(crate) struct Wire {
     pub(crate) shared: Arc<Shared>,
     pub(crate) process: usize,
-    /// What a reused identity would be.
-    pub(crate) slot: usize,
     pub(crate) gate: Arc<Gate>,
     pub(crate) random: Arc<Random>,
     pub(crate) listener: Listener,
@@ -223,26 +219,9 @@ impl Wire {
             let _ = send.send(answer);
         }
     }
-
-    /// The identity that a process has in the table of nodes.
-    pub(crate) fn identity(&self, incarnation: Incarnation) -> Incarnation {
-        if self.shared.planted == Planted::NodeIdReused {
-            Incarnation::generate(&SameBytes(self.slot))
-        } else {
-            incarnation
-        }
-    }
 }
 
 async fn swallow<T>(send: oneshot::Sender<T>) {
     sleep(SWALLOWED).await;
     drop(send);
-}
-
-struct SameBytes(usize);
-
-impl Entropy for SameBytes {
-    fn fill(&self, buffer: &mut [u8]) {
-        buffer.fill(u8::try_from(self.0).unwrap() + 1);
-    }
 }
