@@ -205,3 +205,24 @@ fn is_passing(error: &dyn DatabaseError) -> bool {
     let primary = code.parse::<u32>().map_or(0, |code| code & 0xff);
     matches!(primary, 5..=10 | 13..=15)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn failed(error: sqlx::Error) -> DbErr {
+        DbErr::Exec(RuntimeErr::SqlxError(Arc::new(error)))
+    }
+
+    #[test]
+    fn a_commit_whose_connection_broke_has_happened_or_not() {
+        let broken = || failed(sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into()));
+        assert!(matches!(Error::of_commit(broken()), Error::OutcomeUnknown(_)));
+        assert!(matches!(Error::of_commit(failed(sqlx::Error::WorkerCrashed)), Error::OutcomeUnknown(_)));
+        assert!(matches!(Error::of_commit(DbErr::Custom("?".to_owned())), Error::OutcomeUnknown(_)));
+        // Before a commit the same has not happened: the server rolls back what nobody commits.
+        assert!(matches!(Error::from(broken()), Error::Unavailable(_)));
+    }
+}

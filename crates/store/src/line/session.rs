@@ -80,13 +80,13 @@ impl Place {
         tokio::select! {
             biased;
             () = self.wanted.notified() => Heard::Nothing,
-            heard = listener.try_recv() => match heard {
-                Ok(Some(told)) => self.take_note(&told),
-                Ok(None) | Err(_) => {
-                    *session = None;
-                    Heard::News
+            heard = listener.try_recv() => {
+                if let Ok(Some(told)) = heard {
+                    return self.take_note(&told);
                 }
-            },
+                *session = None;
+                Heard::News
+            }
         }
     }
 
