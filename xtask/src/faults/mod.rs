@@ -81,16 +81,13 @@ pub(crate) fn run(options: &Options) -> Outcome<()> {
     let mut missed = Vec::new();
     for fault in faults {
         let findings = try_fault(&scratch, fault, options.seeds, &interrupt)?;
-        match findings.verdict() {
-            Some(verdict) => {
-                let said = findings.said.unwrap_or_default();
-                say(&format!("{}: caught by {verdict}\n           {said}", fault.name));
-            }
-            None => {
-                let why = if findings.ran { "NOT CAUGHT" } else { "DOES NOT BUILD" };
-                say(&format!("{}: {why}", fault.name));
-                missed.push(fault.name);
-            }
+        if let Some(verdict) = findings.verdict() {
+            let said = findings.said.unwrap_or_default();
+            say(&format!("{}: caught by {verdict}\n           {said}", fault.name));
+        } else {
+            let why = if findings.ran { "NOT CAUGHT" } else { "DOES NOT BUILD" };
+            say(&format!("{}: {why}", fault.name));
+            missed.push(fault.name);
         }
     }
     if missed.is_empty() { Ok(()) } else { Err(format!("not caught: {}", missed.join(", ")).into()) }

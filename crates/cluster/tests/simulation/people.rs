@@ -137,6 +137,10 @@ pub(crate) async fn carry_out(
             }
             world.oracle.answered(known);
         }
+        Change::Revoke(_) => {
+            world.oracle.answered(known);
+            world.count("revocations answered", 1);
+        }
         _ => world.oracle.answered(known),
     }
     world.note(process.place.process, "change answered");
