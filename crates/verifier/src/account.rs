@@ -19,7 +19,6 @@ use tokio::sync::Notify;
 use crate::limiter::{Limiter, Rule};
 use crate::slices::drawer::Pool;
 use crate::slices::share::{Asking, Brought, Sent, Share};
-use crate::slices::terms::Terms;
 use crate::source::AccountFacts;
 
 /// Where a view comes from. Ordered: a later one replaces an earlier one, never the other way round.
@@ -37,7 +36,6 @@ pub(crate) struct AccountView {
     pub(crate) status: AccountStatus,
     pub(crate) api_access: bool,
     rule: Rule,
-    terms: Terms,
     version: Version,
 }
 
@@ -49,13 +47,13 @@ impl AccountView {
             status: facts.status,
             api_access: facts.api_access,
             rule: Rule::new(facts.rate_limit),
-            terms: Terms::new(facts.rate_limit),
             version: (facts.revision, head),
         }
     }
 
-    pub(crate) const fn terms(&self) -> &Terms {
-        &self.terms
+    #[cfg(feature = "inspect")]
+    pub(crate) const fn limit(&self) -> rndrkit_domain::plan::RateLimit {
+        self.rule.limit()
     }
 
     pub(crate) const fn revision(&self) -> i64 {
@@ -93,7 +91,7 @@ impl AccountState {
         let view = AccountView::new(facts, head);
         let budget = match pool {
             None => Budget::Own(Limiter::default()),
-            Some(pool) => Budget::Shared(Box::new(Share::new(Arc::clone(pool), &view.terms))),
+            Some(pool) => Budget::Shared(Box::new(Share::new(Arc::clone(pool), facts.rate_limit))),
         };
         Self {
             id: facts.id,
@@ -120,7 +118,7 @@ impl AccountState {
     ) -> Asking {
         match &self.budget {
             Budget::Own(limiter) => Asking::Done(limiter.take(&view.rule, cost, now)),
-            Budget::Shared(share) => share.take(self, &view.terms, cost, now),
+            Budget::Shared(share) => share.take(self, cost, now),
         }
     }
 
@@ -144,7 +142,7 @@ impl AccountState {
     fn is_idle(&self, now: Monotonic) -> bool {
         match &self.budget {
             Budget::Own(limiter) => limiter.is_full(now),
-            Budget::Shared(share) => share.is_idle(&self.view().terms, now),
+            Budget::Shared(share) => share.is_idle(now),
         }
     }
 
@@ -158,7 +156,7 @@ impl AccountState {
             (Budget::Own(limiter), Some(next)) if other_limit => limiter.convert(&view.rule, &next.rule, now),
             (Budget::Own(_), _) => {}
             // Even if these are older: then what is known is newer than they, and they are new enough.
-            (Budget::Shared(share), _) => share.open(other_limit),
+            (Budget::Shared(share), _) => share.open(other_limit.then_some(facts.rate_limit)),
         }
         if let Some(next) = next {
             *view = next;

@@ -88,7 +88,7 @@ impl Verifier {
                 plan: PlanId::clone(&view.plan),
                 status: view.status,
                 api_access: view.api_access,
-                rate_limit: view.terms().limit,
+                rate_limit: view.limit(),
                 generation: account.generation(),
                 slices: account.share().map(crate::slices::share::Share::held).unwrap_or_default(),
             }

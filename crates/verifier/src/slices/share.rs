@@ -25,19 +25,19 @@
 //! load next to nothing lapses, and 0.9 % remain. Requests that wait, and those whose callers leave meanwhile,
 //! count as admitted. The bound holds while no draw fails or comes too late and the account does not change.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use rndrkit_domain::decision::BudgetState;
+use rndrkit_domain::plan::RateLimit;
 use rndrkit_domain::time::Monotonic;
 use tokio::sync::oneshot;
 
 use super::drawer::Pool;
 use super::held::{Demand, Slices};
 use super::terms::{REQUEST, Terms};
-use super::waiting::{Answer, Turn, Waiter, Waiting};
+use super::waiting::{Answer, Turn, Waiter, Waiters, Waiting};
 use crate::account::AccountState;
 use crate::limiter::Taken;
 use crate::source::Draw;
@@ -59,6 +59,7 @@ enum Asked {
 
 #[derive(Debug)]
 struct State {
+    terms: Terms,
     slices: Slices,
     demand: Demand,
     /// In 64ths of a request.
@@ -76,7 +77,7 @@ struct State {
     least: u32,
     /// Puts off draws after a refusal, so that nodes do not all draw at the same moment.
     jitter: Duration,
-    waiters: VecDeque<Waiter>,
+    waiters: Waiters,
 }
 
 /// One account's share of its budget on this node.
@@ -102,7 +103,6 @@ pub(crate) enum Asking {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sent {
     pub(crate) draw: Draw,
-    terms: Terms,
     epoch: u64,
     at: Monotonic,
 }
@@ -115,12 +115,18 @@ pub(crate) enum Brought {
     Failed,
 }
 
+/// The credit that an account begins with, in 64ths of a request.
+const fn most_credit(terms: &Terms) -> u32 {
+    terms.ahead.saturating_mul(SPENT_PER_LAPSED)
+}
+
 impl State {
-    fn new(terms: &Terms) -> Self {
+    fn new(terms: Terms) -> Self {
         Self {
+            terms,
             slices: Slices::default(),
             demand: Demand::default(),
-            credit: terms.ahead.saturating_mul(SPENT_PER_LAPSED),
+            credit: most_credit(&terms),
             bucket: None,
             open: true,
             epoch: 0,
@@ -128,7 +134,7 @@ impl State {
             coming: 0,
             least: 1,
             jitter: Duration::ZERO,
-            waiters: VecDeque::new(),
+            waiters: Waiters::default(),
         }
     }
 
@@ -141,68 +147,60 @@ impl State {
         }
     }
 
-    fn spend(&mut self, terms: &Terms, cost: u32) -> Option<Monotonic> {
+    /// Takes from what is held, all or none. Returns when the first of it would have lapsed.
+    fn spend(&mut self, cost: u32) -> Option<Monotonic> {
         let lapses = self.slices.spend(cost)?;
-        self.earn(terms, cost);
+        self.credit = self.credit.saturating_add(cost).min(most_credit(&self.terms));
         Some(lapses)
     }
 
-    fn earn(&mut self, terms: &Terms, spent: u32) {
-        self.credit = self.credit.saturating_add(spent).min(terms.ahead.saturating_mul(SPENT_PER_LAPSED));
-    }
-
     /// The most that the bucket can hold now; full when nothing is known.
-    fn bucket_micros(&self, terms: &Terms, now: Monotonic) -> i64 {
-        self.bucket.map_or(terms.burst_micros, |(left, at)| terms.refilled(left, now.since(at)))
-    }
-
-    /// What is asked of the bucket already.
-    fn pending(&self) -> u32 {
-        self.waiters.iter().fold(self.coming, |sum, waiter| sum.saturating_add(waiter.cost))
+    fn bucket_micros(&self, now: Monotonic) -> i64 {
+        self.bucket.map_or(self.terms.burst_micros, |(left, at)| self.terms.refilled(left, now.since(at)))
     }
 
     /// When the bucket can hold `cost` besides what is asked of it already; `None` when it can now.
-    fn wait_for(&self, terms: &Terms, cost: u32, now: Monotonic) -> Option<Duration> {
-        let need = i64::from(cost.saturating_add(self.pending())).saturating_mul(REQUEST);
-        let missing = need.saturating_sub(self.bucket_micros(terms, now));
-        (missing > 0).then(|| terms.time_for(missing))
+    fn wait_for(&self, cost: u32, now: Monotonic) -> Option<Duration> {
+        let asked = self.coming.saturating_add(self.waiters.cost());
+        let missing = i64::from(asked.saturating_add(cost)) * REQUEST - self.bucket_micros(now);
+        (missing > 0).then(|| self.terms.time_for(missing))
     }
 
-    fn budget(&self, terms: &Terms, now: Monotonic) -> BudgetState {
-        terms.state(self.slices.held(), self.bucket_micros(terms, now))
+    fn budget(&self, now: Monotonic) -> BudgetState {
+        self.terms.state(self.slices.held(), self.bucket_micros(now))
     }
 
-    fn refusal(&self, terms: &Terms, cost: u32, now: Monotonic) -> BudgetState {
-        let wait = self.wait_for(terms, cost, now).unwrap_or_default();
-        terms.refusal(cost, self.slices.held(), self.bucket_micros(terms, now), wait)
+    fn refusal(&self, cost: u32, now: Monotonic) -> BudgetState {
+        let wait = self.wait_for(cost, now).unwrap_or_default();
+        self.terms.refusal(cost, self.slices.held(), self.bucket_micros(now), wait)
     }
 
     /// How many more to draw ahead: what is to be expected in half of a slice's life, `at_hand` being on
     /// their way already, within the credit.
-    fn wanted_ahead(&mut self, terms: &Terms, at_hand: u32, now: Monotonic) -> u32 {
+    fn wanted_ahead(&mut self, at_hand: u32, now: Monotonic) -> u32 {
         let (held, credit) = (self.slices.held(), self.credit / SPENT_PER_LAPSED);
         if held.saturating_mul(2) > credit {
             return 0;
         }
-        let expected = self.demand.lately(now, terms.hold_ns).saturating_sub(at_hand).div_ceil(2);
+        let expected = self.demand.lately(now, self.terms.hold_ns).saturating_sub(at_hand).div_ceil(2);
         let target = expected.min(credit);
         if held.saturating_mul(2) > target { 0 } else { target - held }
     }
 
     /// Plans to draw ahead for requests of this cost, if that is worth while.
-    fn plan(&mut self, terms: &Terms, cost: u32, at_hand: u32, now: Monotonic) -> Option<Monotonic> {
+    fn plan(&mut self, cost: u32, at_hand: u32, now: Monotonic) -> Option<Monotonic> {
         if self.asked != Asked::No {
             self.least = self.least.min(cost);
             return None;
         }
-        let ahead = self.wanted_ahead(terms, at_hand, now);
+        let ahead = self.wanted_ahead(at_hand, now);
         if ahead < cost {
             return None;
         }
-        let at = match self.wait_for(terms, cost, now) {
+        let at = match self.wait_for(cost, now) {
             None => now,
             // Whoever still asks then will plan it.
-            Some(wait) if wait > Duration::from_nanos(terms.hold_ns) => return None,
+            Some(wait) if wait > Duration::from_nanos(self.terms.hold_ns) => return None,
             Some(wait) => now.plus(wait + self.jitter),
         };
         (self.asked, self.coming, self.least) = (Asked::Later(at), ahead, cost);
@@ -214,7 +212,7 @@ impl State {
         let held = self.slices.held();
         pool.meters.lapsed.increment(u64::from(held));
         self.slices = Slices::default();
-        self.waiters.clear();
+        self.waiters.send_back();
         self.bucket = None;
         self.coming = 0;
         self.asked = Asked::No;
@@ -223,38 +221,33 @@ impl State {
 }
 
 impl Share {
-    pub(crate) fn new(pool: Arc<Pool>, terms: &Terms) -> Self {
-        Self { pool, state: Mutex::new(State::new(terms)) }
+    pub(crate) fn new(pool: Arc<Pool>, limit: RateLimit) -> Self {
+        Self { pool, state: Mutex::new(State::new(Terms::new(limit))) }
     }
 
     /// Takes `cost` requests, all or none, or says what is to be waited for. A cost of 0 looks.
-    pub(crate) fn take(
-        &self,
-        account: &Arc<AccountState>,
-        terms: &Terms,
-        cost: u32,
-        now: Monotonic,
-    ) -> Asking {
+    pub(crate) fn take(&self, account: &Arc<AccountState>, cost: u32, now: Monotonic) -> Asking {
         let mut state = self.state.lock();
         state.lapse(&self.pool, now);
         if cost == 0 {
-            return Asking::Done(Taken::Admitted(state.budget(terms, now)));
+            return Asking::Done(Taken::Admitted(state.budget(now)));
         }
         if !state.open {
             return Asking::Changed;
         }
-        if cost > terms.largest_cost() {
-            return Asking::Done(Taken::Refused(state.refusal(terms, cost, now)));
+        if cost > state.terms.largest_cost() {
+            return Asking::Done(Taken::Refused(state.refusal(cost, now)));
         }
-        state.demand.note(now, terms.hold_ns, cost);
-        let taken = if state.spend(terms, cost).is_some() {
-            Taken::Admitted(state.budget(terms, now))
-        } else if state.wait_for(terms, cost, now).is_some() {
-            Taken::Refused(state.refusal(terms, cost, now))
+        let hold_ns = state.terms.hold_ns;
+        state.demand.note(now, hold_ns, cost);
+        let taken = if state.spend(cost).is_some() {
+            Taken::Admitted(state.budget(now))
+        } else if state.wait_for(cost, now).is_some() {
+            Taken::Refused(state.refusal(cost, now))
         } else {
             return self.wait(&mut state, account, cost);
         };
-        if let Some(at) = state.plan(terms, cost, cost, now) {
+        if let Some(at) = state.plan(cost, cost, now) {
             self.pool.ask_later(account, at);
         }
         Asking::Done(taken)
@@ -264,7 +257,7 @@ impl Share {
         let Some(turn) = Turn::new(&self.pool) else { return Asking::Crowded };
         self.pool.meters.waits.increment(1);
         let (sender, answer) = oneshot::channel();
-        state.waiters.push_back(Waiter { cost, answer: sender });
+        state.waiters.push(Waiter { cost, answer: sender });
         self.ask_now(state, account);
         Asking::Wait(Waiting { answer, generation: account.generation(), turn })
     }
@@ -282,30 +275,22 @@ impl Share {
 
     /// Makes the draw that is sent at `now`, if one is still wanted.
     pub(crate) fn begin(&self, account: &AccountState, now: Monotonic) -> Option<Sent> {
-        // Held until the draw is made: no draw is made of terms that have been replaced.
+        // Held until the draw is made: its terms and its revision belong together.
         let view = account.view();
-        let terms = view.terms();
         let mut state = self.state.lock();
         if !state.open || matches!(state.asked, Asked::No | Asked::Sent) {
             return None;
         }
         state.lapse(&self.pool, now);
         (state.asked, state.coming) = (Asked::No, 0);
-        while state.waiters.front().is_some_and(|waiter| waiter.answer.is_closed()) {
-            state.waiters.pop_front();
-        }
-        let (want, at_least, ahead) = match state.waiters.front() {
-            // Those that need one each are served together, a dearer one by a draw of its own: what is drawn
-            // for several that want all or nothing might be of use to none.
-            Some(Waiter { cost: 1, .. }) => {
-                let alike = state.waiters.iter().take_while(|waiter| waiter.cost == 1).count();
-                let alike = u32::try_from(alike).unwrap_or(u32::MAX);
-                let ahead = state.wanted_ahead(terms, alike, now);
+        let (want, at_least, ahead) = match state.waiters.first_alike() {
+            Some((1, alike)) => {
+                let ahead = state.wanted_ahead(alike, now);
                 (alike.saturating_add(ahead), 1, ahead)
             }
-            Some(waiter) => (waiter.cost, waiter.cost, 0),
+            Some((cost, _)) => (cost, cost, 0),
             None => {
-                let ahead = state.wanted_ahead(terms, 0, now);
+                let ahead = state.wanted_ahead(0, now);
                 (ahead, state.least, ahead)
             }
         };
@@ -315,13 +300,13 @@ impl Share {
         (state.asked, state.coming) = (Asked::Sent, ahead);
         let draw = Draw {
             account: account.id,
-            want: want.min(terms.largest_cost()),
+            want: want.min(state.terms.largest_cost()),
             at_least,
-            rate_micros: terms.rate_micros,
-            burst_micros: terms.burst_micros,
+            rate_micros: state.terms.rate_micros,
+            burst_micros: state.terms.burst_micros,
             revision: view.revision(),
         };
-        Some(Sent { draw, terms: *terms, epoch: state.epoch, at: now })
+        Some(Sent { draw, epoch: state.epoch, at: now })
     }
 
     /// Takes in what a draw brought. Whether the account has to be read again, because the budget follows a
@@ -346,40 +331,41 @@ impl Share {
         match brought {
             Brought::Drawn { granted, left_micros, jitter } => {
                 state.bucket = Some((left_micros, now));
-                if left_micros >= sent.terms.nearly_full_micros() {
-                    state.credit = sent.terms.ahead.saturating_mul(SPENT_PER_LAPSED);
+                if left_micros >= state.terms.nearly_full_micros() {
+                    state.credit = most_credit(&state.terms);
                 }
                 state.jitter = jitter;
-                let lapses = sent.at.plus(Duration::from_nanos(sent.terms.hold_ns));
+                let lapses = sent.at.plus(Duration::from_nanos(state.terms.hold_ns));
                 if now < lapses {
                     state.slices.add(granted, lapses);
-                    self.serve(&mut state, account, &sent.terms, now);
+                    self.serve(&mut state, account, now);
                 } else {
-                    // Too late to be spent. What was drawn is lost, and nobody knows more than before.
+                    // Too late to be spent: what was drawn is lost.
                     self.pool.meters.lapsed.increment(u64::from(granted));
-                    Self::fail(&mut state);
+                    state.waiters.fail();
                 }
             }
             Brought::Stale => {
                 state.discard(&self.pool);
                 state.open = false;
             }
-            Brought::Failed => Self::fail(&mut state),
+            Brought::Failed => state.waiters.fail(),
         }
         matches!(brought, Brought::Stale)
     }
 
     /// Gives the waiting ones what there is, in the order in which they came.
-    fn serve(&self, state: &mut State, account: &Arc<AccountState>, terms: &Terms, now: Monotonic) {
-        let mut answered = 0_u32;
-        while let Some(waiter) = state.waiters.pop_front() {
-            answered = answered.saturating_add(waiter.cost);
-            let answer = if let Some(lapses) = state.spend(terms, waiter.cost) {
-                Answer::Admitted(state.budget(terms, now), lapses)
-            } else if i64::from(waiter.cost) * REQUEST > state.bucket_micros(terms, now) {
-                Answer::Refused(state.refusal(terms, waiter.cost, now))
+    fn serve(&self, state: &mut State, account: &Arc<AccountState>, now: Monotonic) {
+        let (mut answered, mut cost) = (0_u32, state.least);
+        while let Some(waiter) = state.waiters.pop() {
+            cost = waiter.cost;
+            answered = answered.saturating_add(cost);
+            let answer = if let Some(lapses) = state.spend(cost) {
+                Answer::Admitted(state.budget(now), lapses)
+            } else if i64::from(cost) * REQUEST > state.bucket_micros(now) {
+                Answer::Refused(state.refusal(cost, now))
             } else {
-                state.waiters.push_front(waiter);
+                state.waiters.put_back(waiter);
                 self.ask_now(state, account);
                 return;
             };
@@ -387,14 +373,8 @@ impl Share {
             let _ = waiter.answer.send(answer);
         }
         // Else the next request might come after the bucket has filled a little, and wait.
-        if let Some(at) = state.plan(terms, 1, answered, now) {
+        if let Some(at) = state.plan(cost, answered, now) {
             self.pool.ask_later(account, at);
-        }
-    }
-
-    fn fail(state: &mut State) {
-        for waiter in state.waiters.drain(..) {
-            let _ = waiter.answer.send(Answer::Failed);
         }
     }
 
@@ -405,23 +385,25 @@ impl Share {
         state.open = false;
     }
 
-    /// The account's facts were read again; with other terms, what was held under the old ones goes.
-    pub(crate) fn open(&self, other_terms: bool) {
+    /// The account's facts were read again. Under another limit, what was held under the old one goes.
+    pub(crate) fn open(&self, other_limit: Option<RateLimit>) {
         let mut state = self.state.lock();
-        if other_terms {
+        if let Some(limit) = other_limit {
             state.discard(&self.pool);
+            state.terms = Terms::new(limit);
+            state.credit = most_credit(&state.terms);
         }
         state.open = true;
     }
 
     /// Whether forgetting this share would lose nothing: no slice, no draw, no known debt.
-    pub(crate) fn is_idle(&self, terms: &Terms, now: Monotonic) -> bool {
+    pub(crate) fn is_idle(&self, now: Monotonic) -> bool {
         let mut state = self.state.lock();
         state.lapse(&self.pool, now);
         state.slices.held() == 0
             && state.asked == Asked::No
-            && state.waiters.is_empty()
-            && state.bucket_micros(terms, now) >= terms.burst_micros
+            && state.waiters.cost() == 0
+            && state.bucket_micros(now) >= state.terms.burst_micros
     }
 
     /// Requests held and when they lapse, slice by slice.

@@ -1,5 +1,6 @@
 //! Requests that wait for a draw: a bounded number, each for a bounded time.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -98,4 +99,61 @@ impl Waiting {
 pub(crate) struct Waiter {
     pub(crate) cost: u32,
     pub(crate) answer: oneshot::Sender<Answer>,
+}
+
+/// Those that wait for one account's budget, in the order in which they came.
+#[derive(Debug, Default)]
+pub(crate) struct Waiters {
+    queue: VecDeque<Waiter>,
+    cost: u32,
+}
+
+impl Waiters {
+    /// What they need together.
+    pub(crate) const fn cost(&self) -> u32 {
+        self.cost
+    }
+
+    pub(crate) fn push(&mut self, waiter: Waiter) {
+        self.cost = self.cost.saturating_add(waiter.cost);
+        self.queue.push_back(waiter);
+    }
+
+    pub(crate) fn put_back(&mut self, waiter: Waiter) {
+        self.cost = self.cost.saturating_add(waiter.cost);
+        self.queue.push_front(waiter);
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Waiter> {
+        let waiter = self.queue.pop_front()?;
+        // Costs saturate only far above what any bucket holds.
+        self.cost = if self.queue.is_empty() { 0 } else { self.cost.saturating_sub(waiter.cost) };
+        Some(waiter)
+    }
+
+    /// The cost of the first that still waits, and how many are to be served together with it: those that need
+    /// one each are, a dearer one is alone. What is drawn for several that want all or nothing might be of
+    /// use to none.
+    pub(crate) fn first_alike(&mut self) -> Option<(u32, u32)> {
+        while self.queue.front()?.answer.is_closed() {
+            self.pop();
+        }
+        let first = self.queue.front()?.cost;
+        let alike =
+            if first == 1 { self.queue.iter().take_while(|waiter| waiter.cost == 1).count() } else { 1 };
+        Some((first, u32::try_from(alike).unwrap_or(u32::MAX)))
+    }
+
+    /// Tells all of them that nobody knows.
+    pub(crate) fn fail(&mut self) {
+        while let Some(waiter) = self.pop() {
+            let _ = waiter.answer.send(Answer::Failed);
+        }
+    }
+
+    /// Sends all of them back to begin anew.
+    pub(crate) fn send_back(&mut self) {
+        self.queue.clear();
+        self.cost = 0;
+    }
 }

@@ -11,6 +11,7 @@ mod caches;
 mod decisions;
 mod fence;
 mod follower;
+mod history;
 mod metrics;
 mod nodes;
 mod sharing;
