@@ -412,3 +412,67 @@ impl Share {
         self.state.lock().slices.live().collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use rndrkit_domain::account::AccountStatus;
+    use rndrkit_domain::id::AccountId;
+    use rndrkit_domain::plan::PlanId;
+    use rndrkit_domain::random::OsEntropy;
+    use rndrkit_domain::time::Timestamp;
+
+    use super::*;
+    use crate::account::Accounts;
+    use crate::source::AccountFacts;
+
+    fn at(ms: u64) -> Monotonic {
+        Monotonic(1_000_000_000).plus(Duration::from_millis(ms))
+    }
+
+    fn facts() -> AccountFacts {
+        AccountFacts {
+            id: AccountId::generate(Timestamp::from_unix_ms(0), &OsEntropy),
+            external_id: None,
+            status: AccountStatus::Active,
+            plan: PlanId::parse("agency").unwrap(),
+            api_access: true,
+            rate_limit: RateLimit {
+                per_minute: NonZeroU32::new(600).unwrap(),
+                burst: NonZeroU32::new(100).unwrap(),
+            },
+            revision: 1,
+        }
+    }
+
+    #[test]
+    fn an_account_with_a_waiting_request_a_draw_a_slice_or_debt_is_not_forgotten() {
+        let mut accounts = Accounts::with(10, Some(Pool::new()));
+        let (account, _) = accounts.intern(&facts(), 0, at(0)).unwrap();
+        let share = account.share().unwrap();
+        assert!(share.is_idle(at(0)));
+        let Asking::Wait(_waiting) = account.take(&account.view(), 1, at(0)) else { panic!("did not wait") };
+        assert!(!share.is_idle(at(0)), "a request waits");
+        let sent = share.begin(&account, at(0)).unwrap();
+        assert!(!share.is_idle(at(900_000)), "a draw is under way");
+        let brought =
+            Brought::Drawn { granted: 3, left_micros: 91_500_000, jitter: Duration::from_millis(1) };
+        account.land(&sent, brought, at(5));
+        assert!(!share.is_idle(at(494)), "a slice is held");
+        assert!(share.is_idle(at(495)));
+    }
+
+    #[test]
+    fn known_debt_is_remembered_until_it_is_paid() {
+        let mut accounts = Accounts::with(10, Some(Pool::new()));
+        let (account, _) = accounts.intern(&facts(), 0, at(0)).unwrap();
+        let share = account.share().unwrap();
+        let Asking::Wait(_waiting) = account.take(&account.view(), 50, at(0)) else { panic!("did not wait") };
+        let sent = share.begin(&account, at(0)).unwrap();
+        let brought = Brought::Drawn { granted: 50, left_micros: 44_500_000, jitter: Duration::ZERO };
+        account.land(&sent, brought, at(0));
+        assert!(!share.is_idle(at(4_999)));
+        assert!(share.is_idle(at(5_000)));
+    }
+}
