@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::open::{Store, postgres_options};
+use crate::open::{Store, postgres_options, tried_after_rest};
 use crate::value::{read_id, read_small};
 
 /// How long a draw may take. Requests wait for it.
@@ -224,8 +224,9 @@ fn read_grant(row: &PgRow) -> Result<(AccountId, BudgetGrant), Error> {
 /// server that crashes may forget the draws of the last moments, which is one burst more at most.
 pub(crate) fn budget_pool(url: &str) -> Result<PgPool, Error> {
     let options = postgres_options(url, DEADLINE)?.options([("synchronous_commit", "off")]);
-    let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(DEADLINE).test_before_acquire(false);
-    Ok(pool.connect_lazy_with(options))
+    let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(DEADLINE);
+    // The first request after a restart of the server is not the one to find the connection broken.
+    Ok(tried_after_rest(pool).connect_lazy_with(options))
 }
 
 #[cfg(test)]

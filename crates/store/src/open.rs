@@ -271,16 +271,20 @@ async fn open_postgres(options: &OpenOptions) -> Result<Connections, Error> {
 }
 
 async fn postgres_pool(options: &OpenOptions, connections: u32) -> Result<DatabaseConnection, Error> {
-    let pool: PgPoolOptions = pool_options(connections);
-    let pool = pool.test_before_acquire(false).before_acquire(|connection, state| {
+    let pool = tried_after_rest(pool_options(connections));
+    Ok(pool.connect_with(postgres_options(&options.url, LOCK_TIMEOUT)?).await?.into())
+}
+
+/// Tries connections that rested before they are used.
+pub(crate) fn tried_after_rest(pool: PgPoolOptions) -> PgPoolOptions {
+    pool.test_before_acquire(false).before_acquire(|connection, state| {
         Box::pin(async move {
             if state.idle_for >= RETRY_AFTER_IDLE {
                 connection.ping().await?;
             }
             Ok(true)
         })
-    });
-    Ok(pool.connect_with(postgres_options(&options.url, LOCK_TIMEOUT)?).await?.into())
+    })
 }
 
 /// Session settings are sent with the connection's start, where they win over the role's and database's.

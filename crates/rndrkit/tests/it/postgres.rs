@@ -160,6 +160,8 @@ async fn promise_6_without_its_database_everything_is_unavailable_and_comes_back
     for secret in [&known, &not_looked_up] {
         assert_eq!(server.look(secret).await.1["valid"], json!(true));
     }
+    let spends = server.get_with_key("/api/rk/account", &known).await;
+    assert_eq!(spends.status(), 200, "the budget is reached again by the very first request");
     assert_eq!(server.page("/settings", &cookie).await.status(), 200);
     let (status, _) = server.operator("DELETE", &format!("/v1/keys/{key}"), Value::Null).await;
     assert_eq!(status, 200);
