@@ -289,17 +289,6 @@ pub(super) const FAULTS: &[Fault] = &[
     ),
     code(
         "slices-kept-when-the-account-changes",
-        &[
-            Edit {
-                file: SHARE,
-                find: "        state.discard(&self.pool);\n        state.open = false;\n    }",
-                replace: "        state.open = state.slices.held() > 0;\n    }",
-            },
-            Edit {
-                file: SHARE,
-                find: "        if other_terms {\n",
-                replace: "        if other_terms && state.epoch > 1_000_000 {\n",
-            },
-        ],
+        &[Edit { file: SHARE, find: "        self.slices = Slices::default();\n", replace: "" }],
     ),
 ];
