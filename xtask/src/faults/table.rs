@@ -244,11 +244,11 @@ pub(super) const FAULTS: &[Fault] = &[
         ],
     ),
     code(
-        "waiter-takes-the-newest-list",
+        "waiter-waits-for-who-joins-later",
         &[Edit {
             file: WAITER,
-            find: "self.nodes.get_or_insert_with(|| all_of(roster));",
-            replace: "self.nodes.insert({ let mut all = self.nodes.take().unwrap_or_default(); all.retain(|_, (_, word)| *word != Word::None); for (node, said) in all_of(roster) { all.entry(node).or_insert(said); } all });",
+            find: "let nodes = self.nodes.get_or_insert_with(|| all_of(roster));",
+            replace: "let mut grown = self.nodes.take().unwrap_or_default();\n        for (node, said) in all_of(roster) { grown.entry(node).or_insert(said); }\n        let nodes = self.nodes.insert(grown);",
         }],
     ),
     code(
