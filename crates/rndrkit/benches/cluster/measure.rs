@@ -130,7 +130,7 @@ async fn waited(servers: &[&Server]) -> f64 {
 /// Connections that ask without a pause, how long at a time, and how often each side has its turn.
 const CONNECTIONS: usize = 16;
 const TURN: Duration = Duration::from_secs(3);
-const TURNS: usize = 7;
+const TURNS: usize = 8;
 
 /// A node of the set and a node alone on SQLite, in turns.
 pub async fn throughput(cluster: &Cluster) {
@@ -143,8 +143,8 @@ pub async fn throughput(cluster: &Cluster) {
     let lone = one_key(&World::on(vec![alone.internal])).await;
     let (mut in_set, mut by_itself, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for turn in 0..=TURNS {
-        let set = decisions_a_second(cluster.server(0).internal, &member).await;
-        let single = decisions_a_second(alone.internal, &lone).await;
+        let (set, single) =
+            one_after_the_other(turn, (cluster.server(0).internal, &member), (alone.internal, &lone)).await;
         // The first turn warms up.
         if turn > 0 {
             in_set.push(set);
@@ -168,6 +168,21 @@ pub async fn throughput(cluster: &Cluster) {
 async fn one_key(world: &Arc<World>) -> Held {
     let account = world.account("wide", &mut Random(3)).await.unwrap();
     world.create(0, &account).await.unwrap()
+}
+
+/// Who comes first changes from turn to turn, so that neither has the better of it.
+async fn one_after_the_other(
+    turn: usize,
+    one: (SocketAddr, &Held),
+    other: (SocketAddr, &Held),
+) -> (f64, f64) {
+    if turn.is_multiple_of(2) {
+        let first = decisions_a_second(one.0, one.1).await;
+        (first, decisions_a_second(other.0, other.1).await)
+    } else {
+        let first = decisions_a_second(other.0, other.1).await;
+        (decisions_a_second(one.0, one.1).await, first)
+    }
 }
 
 async fn decisions_a_second(address: SocketAddr, key: &Held) -> f64 {

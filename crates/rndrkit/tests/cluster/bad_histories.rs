@@ -8,6 +8,7 @@ use crate::checker::{Contract, Verdict, judge, judge_stored};
 use crate::history::{Act, Call, Fault, History, Hurts, Micros, NO_KEY, Outcome};
 
 const CONTRACT: Contract = Contract {
+    longest_wait: Duration::from_secs(6),
     longest_change: Duration::from_secs(9),
     longest_statement: Duration::from_secs(3),
     burst: 3.0,
@@ -18,7 +19,7 @@ const SECOND: Micros = 1_000_000;
 /// A call about key 0 of account 0.
 fn call(act: Act, begun: Micros, ended: Micros, outcome: Outcome) -> Call {
     let key = if matches!(act, Act::Narrow | Act::Widen) { NO_KEY } else { 0 };
-    Call { act, node: 0, account: 0, key, begun, ended, outcome }
+    Call { act, node: 0, account: 0, key, begun, ended, outcome, waited: None }
 }
 
 fn judged(calls: Vec<Call>) -> Verdict {
@@ -102,6 +103,14 @@ fn a_change_that_takes_too_long_is_found_unless_its_node_could_not_run() {
     for node in [Some(0), None] {
         let reaching = |seconds| judged(seconds, node, Hurts::Reaching);
         assert_eq!((reaching(11), reaching(13)), (0, 1), "{node:?}");
+    }
+}
+
+#[test]
+fn a_delete_that_waited_longer_after_its_commit_than_is_promised_is_found() {
+    for (waited, expected) in [(6 * SECOND, 0), (7 * SECOND, 1)] {
+        let delete = call(Act::Delete, 0, 8 * SECOND, Outcome::Done);
+        assert_eq!(breaches(vec![Call { waited: Some(waited), ..delete }]), expected);
     }
 }
 

@@ -11,6 +11,8 @@ use crate::history::{Act, Call, Fault, History, Hurts, Micros, Outcome};
 /// What the product said about itself, as far as judgement needs it.
 #[derive(Debug, Clone, Copy)]
 pub struct Contract {
+    /// How long it may wait after its commit, by its own account.
+    pub longest_wait: Duration,
     /// How long a change may take at most when its node runs, with a margin for a busy machine.
     pub longest_change: Duration,
     /// How much longer when the database could not be reached meanwhile.
@@ -231,6 +233,9 @@ fn judge_change(verdict: &mut Verdict, call: &Call, history: &History, contract:
     };
     if suffered(Hurts::Running) {
         return;
+    }
+    if call.waited.is_some_and(|waited| Duration::from_micros(waited) > contract.longest_wait) {
+        verdict.blame("waited longer after its commit than is promised", call);
     }
     let more = if suffered(Hurts::Reaching) { contract.longest_statement } else { Duration::ZERO };
     if Duration::from_micros(call.ended - call.begun) > contract.longest_change + more {

@@ -8,7 +8,7 @@ use rndrkit_testkit::private_postgres::PrivatePostgres;
 use rndrkit_testkit::visible;
 
 use crate::checker::{Contract, judge, judge_stored};
-use crate::faults::{MARGIN, STATEMENT};
+use crate::faults::{LATE, MARGIN, STATEMENT};
 use crate::history::{Act, Hurts, Outcome};
 use crate::load::{Amount, start};
 use crate::nodes::{Cluster, TRUST};
@@ -48,7 +48,13 @@ async fn a_synchronous_standby_that_takes_over_has_all_that_was_acknowledged() {
     let history = world.recorder.take();
     // On another timeline a node waits the longest time first.
     let longest_change = longest_wait(TRUST) * 2 + MARGIN;
-    let contract = Contract { longest_change, longest_statement: STATEMENT, burst: 200.0, per_second: 10.0 };
+    let contract = Contract {
+        longest_wait: longest_wait(TRUST) * 2 + LATE,
+        longest_change,
+        longest_statement: STATEMENT,
+        burst: 200.0,
+        per_second: 10.0,
+    };
     let mut verdict = judge(&history, &contract);
     judge_stored(&mut verdict, &history, &stored(&standby), 5);
     visible::say(&verdict.to_string());

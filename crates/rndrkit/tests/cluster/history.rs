@@ -63,6 +63,8 @@ pub struct Call {
     /// After the last byte of its answer was read.
     pub ended: Micros,
     pub outcome: Outcome,
+    /// How long a delete says that it waited after its commit.
+    pub waited: Option<Micros>,
 }
 
 /// In place of a key.
@@ -130,9 +132,13 @@ impl Recorder {
 
     /// A call that has ended now.
     pub fn call(&self, act: Act, node: usize, (account, key): (u32, u32), begun: Micros, outcome: Outcome) {
-        let ended = self.now();
-        let node = u8::try_from(node).unwrap();
-        self.history.lock().unwrap().calls.push(Call { act, node, account, key, begun, ended, outcome });
+        let (node, ended) = (u8::try_from(node).unwrap(), self.now());
+        self.write(Call { act, node, account, key, begun, ended, outcome, waited: None });
+    }
+
+    /// A call as it is to be kept.
+    pub fn write(&self, call: Call) {
+        self.history.lock().unwrap().calls.push(call);
     }
 
     /// A key that a create call has answered with; its number.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use crate::history::{Act, NO_KEY, Outcome, Recorder};
+use crate::history::{Act, Call, NO_KEY, Outcome, Recorder};
 use crate::wire::{Wire, call, question};
 
 /// How long anybody waits for an answer: longer than any stop of a node, so that what is sent to a stopped
@@ -180,8 +180,20 @@ impl World {
     /// The end of a key, recorded.
     pub async fn delete(&self, node: usize, key: &Held) -> Outcome {
         let begun = self.recorder.now();
-        let (outcome, _) = self.change(node, &call("DELETE", &format!("/v1/keys/{}", key.id), "")).await;
-        self.recorder.call(Act::Delete, node, (key.account, key.number), begun, outcome);
+        let (outcome, answer) = self.change(node, &call("DELETE", &format!("/v1/keys/{}", key.id), "")).await;
+        let waited = (outcome == Outcome::Done).then(|| json(&answer)["took_ms"].as_u64().unwrap() * 1_000);
+        let (account, number, node) = (key.account, key.number, u8::try_from(node).unwrap());
+        let ended = self.recorder.now();
+        self.recorder.write(Call {
+            act: Act::Delete,
+            node,
+            account,
+            key: number,
+            begun,
+            ended,
+            outcome,
+            waited,
+        });
         outcome
     }
 
@@ -214,8 +226,11 @@ impl World {
 }
 
 fn member(answer: &str, name: &str) -> String {
-    let answer: serde_json::Value = serde_json::from_str(answer).unwrap();
-    answer[name].as_str().unwrap().to_owned()
+    json(answer)[name].as_str().unwrap().to_owned()
+}
+
+fn json(answer: &str) -> serde_json::Value {
+    serde_json::from_str(answer).unwrap()
 }
 
 /// Numbers that look random and are the same for the same seed.
