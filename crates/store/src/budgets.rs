@@ -68,7 +68,9 @@ macro_rules! settled {
 /// Draws for all accounts that have a row. The rows are locked in the order of their ids, so that nodes never
 /// wait for each other in a circle; what they hold is read after that, and time does not run backwards for a row.
 /// A row of an older revision is settled with the rate that it had before it is cut to the new burst. A row of a
-/// newer one is left alone.
+/// newer one is left alone, unless the account itself is not that new: a node that still trusts a history that was
+/// lost has drawn. The account is only asked where the row has that revision in the statement's snapshot already:
+/// a draw that waited for the row sees an account older than it.
 const DRAW: &str = concat!(
     "WITH wanted AS (
          SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
@@ -84,7 +86,11 @@ const DRAW: &str = concat!(
          CROSS JOIN LATERAL (SELECT GREATEST(",
     now_us!(),
     ", b.at) AS now) AS clock
-         WHERE w.rev >= b.rev
+         WHERE w.rev >= b.rev OR w.rev >= (
+             SELECT a.rev + r.revision
+             FROM accounts AS a JOIN revisions AS r ON r.name = 'plans'
+             JOIN budgets AS before ON before.account_id = a.id
+             WHERE a.id = b.account_id AND before.rev = b.rev)
      ), granted AS (
          SELECT *, CASE WHEN LEAST(want, level / 1000000) >= at_least THEN LEAST(want, level / 1000000)
                         ELSE 0 END AS granted

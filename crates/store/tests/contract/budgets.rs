@@ -8,7 +8,7 @@ use rndrkit_domain::id::AccountId;
 use rndrkit_domain::random::OsEntropy;
 use rndrkit_store::{BudgetDraw, BudgetGrant, Error, OpenOptions, Store};
 use rndrkit_testkit::database::{TestDatabase, on_postgres, on_sqlite};
-use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, Statement};
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, Statement, TransactionTrait as _};
 use tokio::task::JoinSet;
 
 use crate::builders::{at, behind, open};
@@ -118,6 +118,64 @@ fn an_older_revision_draws_nothing_and_a_newer_one_settles_with_the_old_rate_fir
         );
         let drawn = granted(draw_one(&store, BudgetDraw { revision: 4, ..bigger }).await);
         assert!((100..=101).contains(&drawn), "{drawn}");
+    });
+}
+
+/// An account that exists, and its revision as a look-up gives it.
+async fn real_account(store: &Store) -> (AccountId, i64) {
+    let account = crate::builders::account(store, "ada").await.id;
+    let (_, secret) = crate::builders::key(store, account, 2).await;
+    let revision = store.load_key(secret).await.unwrap().found.unwrap().revision;
+    (account, revision)
+}
+
+#[test]
+fn a_row_newer_than_the_account_itself_comes_from_a_lost_history_and_is_drawn_from() {
+    on_postgres(async |database: &TestDatabase| {
+        let store = open(database).await;
+        let (account, revision) = real_account(&store).await;
+        let (missing, of_lost) =
+            (self::account(), BudgetDraw { revision: revision + 1, ..draw_of(account, 30) });
+        let draws = [of_lost, BudgetDraw { account: missing, ..of_lost }];
+        assert_eq!(granted(store.draw_budgets(&draws).await.unwrap().remove(0)), 30);
+        // An account that is not there says nothing about its row.
+        let older = [draws[0], draws[1]].map(|draw| BudgetDraw { revision, ..draw });
+        let drawn = store.draw_budgets(&older).await.unwrap();
+        assert_eq!((granted(drawn[0]), drawn[1]), (30, BudgetGrant::Stale));
+        assert_eq!(row(&behind(database).await, account).await.unwrap().rev, revision);
+        // What is older than the account stays out, whatever the row says.
+        store.draw_budgets(&[of_lost]).await.unwrap();
+        let stale = BudgetDraw { revision: revision - 1, ..of_lost };
+        assert_eq!(draw_one(&store, stale).await, BudgetGrant::Stale);
+    });
+}
+
+#[test]
+fn a_draw_that_waited_while_the_account_changed_is_stale() {
+    on_postgres(async |database: &TestDatabase| {
+        let store = open(database).await;
+        let (account, revision) = real_account(&store).await;
+        let draw = BudgetDraw { revision, ..draw_of(account, 1) };
+        assert_eq!(granted(draw_one(&store, draw).await), 1);
+        let connection = behind(database).await;
+        let ahead = connection.begin().await.unwrap();
+        ahead.execute_unprepared("UPDATE accounts SET rev = rev + 1").await.unwrap();
+        ahead.execute_unprepared("UPDATE budgets SET rev = rev + 1").await.unwrap();
+        let store = std::sync::Arc::new(store);
+        let waiting = tokio::spawn({
+            let store = std::sync::Arc::clone(&store);
+            async move { draw_one(&store, draw).await }
+        });
+        // Its snapshot is taken by then: there the account is as old as the draw.
+        let waits = "SELECT 1 AS one FROM pg_stat_activity
+                     WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let waits = Statement::from_string(DbBackend::Postgres, waits);
+        while ahead.query_one_raw(waits.clone()).await.unwrap().is_none() {
+            assert!(!waiting.is_finished(), "it did not wait for the row");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        ahead.commit().await.unwrap();
+        assert_eq!(waiting.await.unwrap(), BudgetGrant::Stale);
     });
 }
 
