@@ -1,7 +1,7 @@
 //! Waiting until no node can act any more on what was before a change.
 
 use std::collections::BTreeMap;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,9 +67,14 @@ impl Waiter {
         let mut wait = Wait::new(number, began, self.readings.draw(), self.shared.incarnation());
         let mut updates = self.readings.subscribe();
         let mut pauses = PAUSES.into_iter();
-        let mut look = pin!(self.look(wait.ticket, None));
+        let mut look = pin!(Some(self.look(wait.ticket, None)));
         loop {
             wait.take(&updates.take());
+            if wait.is_settled() && wait.is_listed(&self.shared) {
+                // The list has nothing more to say. Dropped and not only left alone: it may be its turn to read
+                // by now, for which everybody else is waiting.
+                look.set(None);
+            }
             let applied = self.shared.applied() >= number;
             let until = match wait.outlook(&self.shared) {
                 Outlook::Over => break,
@@ -81,8 +86,9 @@ impl Waiter {
                 () = self.shared.machine.rest_until(until) => {}
                 () = self.shared.wait_applied(number), if !applied => {}
                 () = updates.changed() => {}
-                () = &mut look, if !(wait.is_settled() && wait.is_listed(&self.shared)) => {
-                    look.set(self.look(wait.ticket, Some(pauses.next().unwrap_or(LONGEST_PAUSE))));
+                () = end_of(look.as_mut()) => {
+                    let pause = pauses.next().unwrap_or(LONGEST_PAUSE);
+                    look.set(Some(self.look(wait.ticket, Some(pause))));
                 }
             }
         }
@@ -118,6 +124,14 @@ impl Waiter {
         self.shared.meters.confirm_seconds.record(took);
         let small = |nodes| u32::try_from(nodes).unwrap_or(u32::MAX);
         Confirmed { nodes_confirmed: small(nodes_confirmed), nodes_expired: small(nodes_expired), took }
+    }
+}
+
+/// Resolves when what is there does; never when nothing is.
+async fn end_of(pending: Pin<&mut Option<impl Future<Output = ()>>>) {
+    match pending.as_pin_mut() {
+        Some(future) => future.await,
+        None => std::future::pending().await,
     }
 }
 

@@ -264,6 +264,23 @@ async fn many_waits_at_once_share_what_they_read() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn waits_that_need_the_list_no_more_keep_nobody_from_reading_it() {
+    let database = Database::new();
+    let node = Node::settled(&database).await;
+    let earlier = database.commit(FeedKind::Plans);
+    pass(100).await;
+    switch(&node.line.wedged, true);
+    let number = database.commit(FeedKind::Plans);
+    // The list says that all have applied it; the own verifier has not. One of these reads, the others queue.
+    database.beat_row(node.incarnation().unwrap(), number);
+    let waits: Vec<_> = (0..5).map(|_| node.confirm(number)).collect();
+    pass(20).await;
+    let repeated = node.confirm(earlier).await.unwrap().unwrap();
+    assert!(repeated.took < ms(20), "{:?}", repeated.took);
+    assert!(waits.iter().all(|wait| !wait.is_finished()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_wait_that_is_dropped_holds_nobody_up() {
     let database = Database::new();
     let node = Node::settled(&database).await;
