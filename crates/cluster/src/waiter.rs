@@ -44,8 +44,9 @@ pub struct Confirmed {
 /// Whether the change is in force everywhere is not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WaitError {
-    /// This process has never read the list of nodes, so it does not know how long to wait for the others.
-    #[error("the list of nodes could not be read since this process began")]
+    /// The list of nodes could not be read, and this process was not sure of its own place on it: so it does not
+    /// know how long to wait for the others.
+    #[error("the list of nodes could not be read, and how long the others may be trusted is not known")]
     NodesUnknown,
 }
 
@@ -62,9 +63,8 @@ impl Waiter {
     /// without any database. Drive it to its end even if whoever asked has gone.
     pub async fn confirm(&self, number: FeedNumber) -> Result<Confirmed, WaitError> {
         // Before anything else: from here on the longest wait counts.
-        let began = self.shared.now();
+        let mut wait = Wait::new(number, self.readings.draw(), &self.shared);
         self.shared.nudge();
-        let mut wait = Wait::new(number, began, self.readings.draw(), self.shared.incarnation());
         let mut updates = self.readings.subscribe();
         let mut pauses = PAUSES.into_iter();
         let mut look = pin!(Some(self.look(wait.ticket, None)));
@@ -164,14 +164,18 @@ struct Wait {
     ticket: Ticket,
     /// Which run of this process was on the list when the wait began.
     own: Option<Incarnation>,
+    /// Whether its beat was worth something then, so that nobody can have taken it off the list before the commit.
+    /// Who joins while it is there believes for no longer than it knows of.
+    was_trusted: bool,
     /// The nodes of the first reading, and no later ones: who joined after the commit has read a head that is
     /// not older.
     nodes: Option<BTreeMap<Incarnation, (String, Word)>>,
 }
 
 impl Wait {
-    const fn new(number: FeedNumber, began: Monotonic, ticket: Ticket, own: Option<Incarnation>) -> Self {
-        Self { number, began, ticket, own, nodes: None }
+    fn new(number: FeedNumber, ticket: Ticket, shared: &Shared) -> Self {
+        let (own, was_trusted) = (shared.incarnation(), shared.verifier.is_trusted());
+        Self { number, began: shared.now(), ticket, own, was_trusted, nodes: None }
     }
 
     fn take(&mut self, reading: &Reading) {
@@ -205,7 +209,14 @@ impl Wait {
             // In a history that is new to this process there may be nodes that the list has lost.
             end = end.min(shared.wary_until().unwrap_or(end));
         }
-        if now < end { Outlook::NotBefore(end) } else { Outlook::Over }
+        if now < end {
+            Outlook::NotBefore(end)
+        } else if self.nodes.is_none() && !self.was_trusted {
+            // A node that joined while this one was off the list may believe for longer than was heard of here.
+            Outlook::Unknown
+        } else {
+            Outlook::Over
+        }
     }
 
     /// The own node counts only once its own verifier has applied the change. That alone could be said of another

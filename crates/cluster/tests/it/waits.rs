@@ -244,6 +244,31 @@ async fn who_has_never_read_the_list_says_that_he_does_not_know() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_was_off_the_list_and_cannot_read_it_does_not_know_who_came_meanwhile() {
+    let database = Database::new();
+    let node = Node::settled(&database).await;
+    let other = Node::settled(&database).await;
+    // This node's own line is broken, the way to change something is not.
+    switch(&node.line.cut, true);
+    pass(8_000).await;
+    assert!(!database.stored.lock().nodes.contains_key(&node.incarnation().unwrap()));
+    let patient = Node::start_with(&database, TRUST * 6);
+    // By its second beat the other knows how long to wait for it. This one does not.
+    pass(20_000).await;
+    assert!(patient.verifier.is_trusted());
+    switch(&patient.line.cut, true);
+    let number = database.commit(FeedKind::Plans);
+    database.roster_failures.store(1_000_000, Ordering::SeqCst);
+    assert_eq!(node.confirm(number).await.unwrap(), Err(WaitError::NodesUnknown));
+    assert!(patient.verifier.is_trusted(), "what was waited for is over");
+    database.roster_failures.store(0, Ordering::SeqCst);
+    let confirmed = node.confirm(number).await.unwrap().unwrap();
+    assert_eq!(counts(confirmed), (1, 1));
+    assert!(!patient.verifier.is_trusted());
+    drop(other);
+}
+
+#[tokio::test(start_paused = true)]
 async fn many_waits_at_once_share_what_they_read() {
     let database = Database::new();
     let node = Node::settled(&database).await;
