@@ -31,6 +31,10 @@ pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
 const IDLE_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(1);
 /// The longest statement; pruning and deleting work in batches that stay far below.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Transactions of one process that write at the same time on PostgreSQL. A process that is stopped then keeps the
+/// others from writing for at most so many seconds ([`IDLE_TRANSACTION_TIMEOUT`] each), which is less than they
+/// wait for a row ([`LOCK_TIMEOUT`]).
+const WRITES_AT_ONCE: usize = 2;
 /// How long a starting process waits for another one's migrations.
 const MIGRATION_LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 /// A connection that rested this long is tried before use: the server may have restarted.
@@ -108,9 +112,11 @@ impl Store {
             open_postgres(options).await?
         };
         let statements = StatementCount::default();
+        let writer = Pool::new(writer, statements.clone());
+        let writer = if budgets.is_some() { writer.with_writes_at_once(WRITES_AT_ONCE) } else { writer };
         Ok(Self {
             inner: Arc::new(Inner {
-                writer: Pool::new(writer, statements.clone()),
+                writer,
                 reader: Pool::new(reader, statements.clone()),
                 feed_reader: Pool::new(feed_reader, statements.clone()),
                 budgets,
@@ -420,6 +426,21 @@ mod tests {
             let references: Setting =
                 writer.one("SELECT foreign_keys AS value FROM pragma_foreign_keys", []).await.unwrap();
             assert_eq!((full.value, references.value), (2, 1));
+        });
+    }
+
+    #[test]
+    fn on_postgresql_a_process_has_two_changes_under_way_at_once_and_reads_beside_them() {
+        on_postgres(async |database: &TestDatabase| {
+            let store = Store::open(&OpenOptions::new(database.url())).await.unwrap();
+            let (first, second) = (store.begin().await.unwrap(), store.begin().await.unwrap());
+            let third = tokio::time::timeout(Duration::from_millis(200), store.begin());
+            assert!(third.await.is_err(), "a third change has begun");
+            store.ping().await.unwrap();
+            drop(first);
+            store.begin().await.unwrap().commit().await.unwrap();
+            second.commit().await.unwrap();
+            store.begin().await.unwrap().rollback().await.unwrap();
         });
     }
 

@@ -12,6 +12,7 @@ use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, FromQueryResult, QueryResult,
     SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
 };
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::Error;
 
@@ -19,6 +20,8 @@ use crate::error::Error;
 /// that it decides only when the database says nothing at all: a frozen server, a lost network. The statement
 /// is left alone then, never cancelled: what it did is unknown.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(12);
+/// How long a change waits for its turn.
+const TURN_DEADLINE: Duration = Duration::from_secs(5);
 
 async fn bounded<T>(answer: impl Future<Output = Result<T, DbErr>>) -> Result<T, Error> {
     match tokio::time::timeout(ANSWER_DEADLINE, answer).await {
@@ -46,6 +49,30 @@ impl StatementCount {
 pub(crate) struct Sql<C> {
     connection: C,
     statements: StatementCount,
+    turns: Turns,
+}
+
+/// Who may begin to write. A process that is stopped in the middle of its changes leaves them open, and each that
+/// waits for a row gets it and holds it until PostgreSQL ends the session a second later: one after the other,
+/// while all other nodes wait. So few may be under way at once; more would gain little, as all end at one row.
+#[derive(Debug, Clone, Default)]
+struct Turns {
+    /// None: as many as there are connections.
+    free: Option<Arc<Semaphore>>,
+    /// Held by a transaction to its end.
+    _mine: Option<Arc<OwnedSemaphorePermit>>,
+}
+
+impl Turns {
+    /// Waits for a turn before anything is locked, for as long as one waits for a connection.
+    async fn take(&self) -> Result<Self, Error> {
+        let Some(free) = &self.free else { return Ok(Self::default()) };
+        let turn = tokio::time::timeout(TURN_DEADLINE, Arc::clone(free).acquire_owned()).await;
+        match turn {
+            Ok(Ok(turn)) => Ok(Self { free: None, _mine: Some(Arc::new(turn)) }),
+            Ok(Err(_)) | Err(_) => Err(Error::unavailable("too many changes at once")),
+        }
+    }
 }
 
 /// A pool.
@@ -135,7 +162,13 @@ impl<C: ConnectionTrait> Sql<C> {
 
 impl Pool {
     pub(crate) fn new(connection: DatabaseConnection, statements: StatementCount) -> Self {
-        Self { connection, statements }
+        Self { connection, statements, turns: Turns::default() }
+    }
+
+    /// Lets at most `at_once` transactions that write be under way.
+    pub(crate) fn with_writes_at_once(self, at_once: usize) -> Self {
+        let free = Some(Arc::new(Semaphore::new(at_once)));
+        Self { turns: Turns { free, _mine: None }, ..self }
     }
 
     pub(crate) fn connection(&self) -> &DatabaseConnection {
@@ -144,21 +177,22 @@ impl Pool {
 
     /// Begins a transaction that may write. SQLite takes its write lock here; PostgreSQL locks row by row.
     pub(crate) async fn begin(&self) -> Result<Transaction, Error> {
+        let turns = self.turns.take().await?;
         self.statements.add_one();
-        self.begin_in(SqliteTransactionMode::Immediate).await
+        self.begin_in(SqliteTransactionMode::Immediate, turns).await
     }
 
     /// Begins a transaction that only reads: one snapshot on SQLite.
     pub(crate) async fn begin_reading(&self) -> Result<Transaction, Error> {
         self.statements.add_one();
-        self.begin_in(SqliteTransactionMode::Deferred).await
+        self.begin_in(SqliteTransactionMode::Deferred, Turns::default()).await
     }
 
-    async fn begin_in(&self, mode: SqliteTransactionMode) -> Result<Transaction, Error> {
+    async fn begin_in(&self, mode: SqliteTransactionMode, turns: Turns) -> Result<Transaction, Error> {
         let options =
             TransactionOptions { sqlite_transaction_mode: Some(mode), ..TransactionOptions::default() };
         let connection = bounded(self.connection.begin_with_options(options)).await?;
-        Ok(Sql { connection, statements: self.statements.clone() })
+        Ok(Sql { connection, statements: self.statements.clone(), turns })
     }
 }
 
