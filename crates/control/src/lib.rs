@@ -41,6 +41,7 @@ pub use idempotency::IdempotencyRequest;
 pub use keys::{KeyOverview, Receipt};
 pub use links::{LinkInput, LinkView, NewLink};
 pub use principal::{Context, Principal};
+pub use replay::Unfinished;
 pub use sessions::{OpenedSession, SessionView};
 pub use settings::{Billing, ControlSettings, SignUpPolicy};
 pub use sign_in::SignUpInput;

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use rndrkit_control::{AccountPatch, Error, IdempotencyRequest, PageQuery};
 use rndrkit_domain::key::KeyStatus;
 use rndrkit_domain::key_text::Digest;
-use rndrkit_testkit::database::{TestDatabase, on_postgres, on_sqlite};
+use rndrkit_testkit::database::{TestDatabase, meddle, on_postgres, on_sqlite};
 
 use crate::setup::{Setup, admin, setup};
 
@@ -156,6 +156,37 @@ async fn replayed(database: &TestDatabase) {
     );
     assert!(event.details[0].1.contains("the database had lost that"), "{:?}", event.details);
     assert_eq!(control.replay_revocations(keys[..2].to_vec()).await.unwrap(), 0, "repeating it is safe");
+}
+
+#[test]
+fn what_could_not_be_revoked_again_is_handed_back_and_nothing_else() {
+    on_sqlite(async |database: &TestDatabase| {
+        let setup = setup(database).await;
+        let (control, admin) = (&setup.control, &admin());
+        let account = setup.account("ada@example.com", "agency").await;
+        let mut keys = Vec::new();
+        for name in ["1", "2", "3", "4"] {
+            keys.push(control.create_key(admin, account, name, None, None).await.unwrap().value.id);
+        }
+        let fail = format!(
+            "CREATE TRIGGER fail BEFORE UPDATE ON api_keys WHEN NEW.id = '{}' BEGIN SELECT RAISE(ABORT, 'no'); END",
+            keys[2]
+        );
+        meddle(database.url(), &fail).await;
+        let unfinished = control.replay_revocations(keys.clone()).await.unwrap_err();
+        // The second stands for those that are revoked: it is the newest change to wait for.
+        assert_eq!(unfinished.left, [keys[3], keys[2], keys[1]]);
+        let unfinished = control.replay_revocations(unfinished.left).await.unwrap_err();
+        assert_eq!(unfinished.left, [keys[1], keys[2], keys[3]]);
+        meddle(database.url(), "DROP TRIGGER fail").await;
+        setup.nodes.broken.store(true, Ordering::SeqCst);
+        let unfinished = control.replay_revocations(unfinished.left).await.unwrap_err();
+        assert_eq!(unfinished.left, [keys[2]], "what is left is to wait for the last");
+        setup.nodes.broken.store(false, Ordering::SeqCst);
+        let newest = setup.nodes.asked().into_iter().max();
+        assert_eq!(control.replay_revocations(unfinished.left).await.unwrap(), 0);
+        assert_eq!(setup.nodes.asked().into_iter().max(), newest);
+    });
 }
 
 #[test]

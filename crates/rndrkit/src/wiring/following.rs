@@ -112,9 +112,11 @@ impl Following {
 /// Revokes again whatever this node remembers and the database has lost. Runs until aborted.
 pub(super) async fn replay_always(member: MemberHandle, control: Control) {
     loop {
-        let lost = member.lost_history().await;
-        while let Err(error) = control.replay_revocations(lost.revoked.clone()).await {
-            tracing::error!(%error, keys = lost.revoked.len(), "remembered revocations are not made again yet");
+        let mut keys = member.lost_history().await.revoked;
+        // Goes on with what is left: the first of many would else be revoked again and again.
+        while let Err(error) = control.replay_revocations(keys).await {
+            tracing::error!(%error, "remembered revocations are not all made again yet");
+            keys = error.left;
             tokio::time::sleep(REPLAY_PAUSE).await;
         }
     }
