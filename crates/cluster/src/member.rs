@@ -244,16 +244,33 @@ impl Member {
     /// Trust ends before the row goes: nobody waits for this node any more once it is gone.
     async fn retire(mut self) {
         self.shared.stand_as(None);
-        let left = match (self.standing.take(), self.joining.take()) {
-            (Some(standing), _) => self.line.leave(standing.incarnation).await,
-            (None, Some((incarnation, beat))) => self.line.reap(incarnation, beat).await.map(drop),
-            (None, None) => Ok(()),
-        };
-        if let Err(error) = left {
+        self.remember_stray();
+        if let Err(error) = self.take_rows_away().await {
             tracing::warn!(
                 cause = error.cause(),
                 "could not leave the list of nodes; changes wait until it lapses"
             );
+        }
+    }
+
+    /// The row of this node, and then those that it may have left: all of those within the time of one reading.
+    async fn take_rows_away(&mut self) -> Result<(), SourceError> {
+        if let Some(standing) = self.standing.take() {
+            self.line.leave(standing.incarnation).await?;
+        }
+        let strays = std::mem::take(&mut self.strays);
+        let reaping = async {
+            for (incarnation, beat) in strays {
+                self.line.reap(incarnation, beat).await?;
+            }
+            Ok(())
+        };
+        tokio::select! {
+            biased;
+            reaped = reaping => reaped,
+            () = self.shared.machine.rest.rest(READ_DEADLINE) => {
+                Err(SourceError::new("there was no time to take all rows away"))
+            }
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rndrkit_domain::feed::FeedKind;
 use rndrkit_domain::node::BeatMark;
+use rndrkit_domain::time::Clock as _;
 
 use crate::database::Database;
 use crate::line::{Call, FakeLine};
@@ -172,6 +173,36 @@ async fn a_node_that_stops_while_it_joins_leaves_no_row_behind() {
     assert_eq!(database.stored.lock().nodes.len(), 1);
     node.stop().await;
     assert!(database.stored.lock().nodes.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_stops_takes_away_the_rows_of_attempts_that_nobody_answered() {
+    let database = Database::new();
+    let line = FakeLine::new(&database);
+    line.lost_answers.store(100, Ordering::SeqCst);
+    let node = Node::start_over(&database, line, TRUST);
+    while database.copy().nodes.len() < 3 {
+        pass(1).await;
+    }
+    node.line.lost_answers.store(0, Ordering::SeqCst);
+    node.stop().await;
+    assert_eq!(database.copy().nodes.len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_stops_does_not_tidy_up_for_long() {
+    let database = Database::new();
+    let line = FakeLine::new(&database);
+    line.lost_answers.store(100, Ordering::SeqCst);
+    let node = Node::start_over(&database, line, TRUST);
+    while database.copy().nodes.len() < 3 {
+        pass(1).await;
+    }
+    node.line.lost_answers.store(0, Ordering::SeqCst);
+    *node.line.answer_takes.lock() = Duration::from_millis(700);
+    let before = database.clock.monotonic();
+    node.stop().await;
+    assert!(database.clock.monotonic().since(before) < Duration::from_millis(1_100));
 }
 
 #[tokio::test(start_paused = true)]
