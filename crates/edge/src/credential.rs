@@ -82,6 +82,12 @@ pub(crate) fn extract<'a>(headers: &'a HeaderMap, prefixes: &[KeyPrefix]) -> Cre
     }
 }
 
+/// Whether there is any Bearer token, whoever it belongs to.
+pub(crate) fn has_bearer(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    values.any(|value| bearer_token(value.as_bytes()).is_some_and(|token| !token.is_empty()))
+}
+
 /// Removes whatever reads like a key of ours. Others' `X-Api-Key` and `Authorization` are the upstream's.
 pub(crate) fn remove_ours(headers: &mut HeaderMap, prefixes: &[KeyPrefix]) {
     let is_ours = |value: &HeaderValue| has_known_prefix(value.as_bytes().trim_ascii(), prefixes);

@@ -126,23 +126,30 @@ impl Edge {
 
     /// Whether there is no sign of a key.
     pub(crate) fn carries_no_key(&self, headers: &HeaderMap) -> bool {
-        let prefixes = self.verifier.prefixes();
-        matches!(
-            credential::extract(headers, &prefixes),
-            Credential::Refused { denial: Denial::MissingKey, .. }
-        )
+        matches!(self.read(headers), Credential::Refused { denial: Denial::MissingKey, .. })
     }
 
     /// Reads the key of a request and decides on it.
     pub(crate) async fn decide(&self, door: Door, headers: &HeaderMap, client: IpAddr, cost: u32) -> Judged {
+        self.judge(door, self.read(headers), Some(client), cost).await
+    }
+
+    /// Reads the key of a request. A Bearer token is the upstream's only if no prefix of ours begins it, which
+    /// nobody knows before the prefixes are read, and without trust: another may have come meanwhile.
+    fn read<'a>(&self, headers: &'a HeaderMap) -> Credential<'a> {
+        const UNAVAILABLE: Credential<'static> =
+            Credential::Refused { denial: Denial::Unavailable, detail: None };
         let prefixes = self.verifier.prefixes();
-        let credential = if prefixes.is_empty() {
-            // Not started up yet: a Bearer token of ours could not be told from the upstream's.
-            Credential::Refused { denial: Denial::Unavailable, detail: None }
-        } else {
-            credential::extract(headers, &prefixes)
-        };
-        self.judge(door, credential, Some(client), cost).await
+        let credential = credential::extract(headers, &prefixes);
+        let is_missing = matches!(credential, Credential::Refused { denial: Denial::MissingKey, .. });
+        if is_missing && credential::has_bearer(headers) {
+            // Trust first, and the prefixes once more after it: those are as new as what trust vouches for.
+            let is_trusted = self.verifier.is_trusted();
+            let prefixes = self.verifier.prefixes();
+            let is_known = is_trusted && !prefixes.is_empty();
+            return if is_known { credential::extract(headers, &prefixes) } else { UNAVAILABLE };
+        }
+        if prefixes.is_empty() { UNAVAILABLE } else { credential }
     }
 
     /// Decides on a credential, and counts that.

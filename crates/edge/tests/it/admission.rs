@@ -2,6 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
+use rndrkit_edge::{PreflightRule, Route};
+
 use crate::upstream::Upstream;
 use crate::wire::{ask, connect, request};
 use crate::world::{BURST, World};
@@ -256,4 +258,27 @@ async fn answers_to_head_have_headers_and_no_body() {
         }
         assert!(client.is_closed().await, "no body after {status}");
     }
+}
+
+#[tokio::test]
+async fn without_trust_no_bearer_token_is_called_missing() {
+    let upstream = Upstream::simple().await;
+    let route = Route { preflight: PreflightRule::Pass, ..Route::new("/api/", upstream.uri()) };
+    let world = World::with(|options| options.routes = vec![route]).await;
+    // Under a prefix that another node may have brought meanwhile, or the upstream's: nobody can tell.
+    let bearer = "Authorization: Bearer newer_abc";
+    let preflight = [bearer, "Origin: https://shop.example", "Access-Control-Request-Method: GET"];
+    assert_eq!(ask(world.public, "GET /api/x", &[bearer]).await.code(), "missing_key");
+    world.verifier.untrust();
+    for (line, headers) in [
+        ("GET /api/x", &preflight[..1]),
+        ("GET /api/rk/account", &preflight[..1]),
+        ("OPTIONS /api/x", &preflight[..]),
+    ] {
+        let answer = ask(world.public, line, headers).await;
+        assert_eq!((answer.status(), answer.code().as_str()), (503, "unavailable"), "{line}");
+    }
+    // No token at all is no key, whoever knows what.
+    assert_eq!(ask(world.public, "GET /api/x", &[]).await.code(), "missing_key");
+    assert!(upstream.seen().is_empty());
 }
