@@ -74,7 +74,7 @@ impl Control {
         let name = name.ok_or_else(|| Error::internal("checks passed without a name"))?;
         let (control, context) = (self.clone(), context.clone());
         self.to_the_end(async move {
-            control.prefix_is_followed().await?;
+            control.prefix_is_stored().await?;
             let minted = key_text::mint(&control.settings().key_prefix, control.entropy());
             let key = NewKey {
                 id: KeyId::generate(now, control.entropy()),

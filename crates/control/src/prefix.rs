@@ -1,8 +1,9 @@
-//! A new key prefix: keys with it wait until every node reads it.
+//! The prefix of new keys: it is stored, and keys with one that is new wait until every node reads it.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use rndrkit_domain::feed::FeedNumber;
+use rndrkit_domain::time::Timestamp;
 use tokio::sync::OnceCell;
 
 use crate::{Control, Error};
@@ -12,6 +13,19 @@ use crate::{Control, Error};
 pub(crate) struct Introduction {
     number: OnceLock<FeedNumber>,
     is_followed: OnceCell<()>,
+    /// Since when the prefix was stored that every node knows; none before the first key.
+    since: Mutex<Option<Timestamp>>,
+}
+
+impl Introduction {
+    /// Whether what is stored is what every node knows, if that was ever looked at.
+    fn holds(&self, stored: Timestamp) -> bool {
+        *self.since.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(stored) == stored
+    }
+
+    fn know(&self, stored: Option<Timestamp>) {
+        *self.since.lock().unwrap_or_else(PoisonError::into_inner) = stored;
+    }
 }
 
 impl Control {
@@ -35,5 +49,24 @@ impl Control {
         let Some(number) = introduction.number.get() else { return Ok(()) };
         let follow = || async { self.confirm(*number).await.map(drop) };
         introduction.is_followed.get_or_try_init(follow).await.copied()
+    }
+
+    /// Makes sure that the prefix of new keys is stored and that every node knows it. A database that lost commits
+    /// may have lost it, and a node that starts then reads what is stored: to it the new keys would be invalid.
+    pub(crate) async fn prefix_is_stored(&self) -> Result<(), Error> {
+        self.prefix_is_followed().await?;
+        let introduction = &self.inner.introduction;
+        let prefix = &self.settings().key_prefix;
+        if self.store().prefix_since(prefix).await?.is_some_and(|stored| introduction.holds(stored)) {
+            return Ok(());
+        }
+        // Also when another node has stored it again: that it did so does not say that every node knows.
+        tracing::warn!(%prefix, "the database had lost the prefix of new keys; it is stored again");
+        let change = self.change(self.now());
+        let done = self.change_surely(|| self.store().ensure_prefix(prefix, change)).await?;
+        let stored = self.store().prefix_since(prefix).await?;
+        self.confirm(done.number).await?;
+        introduction.know(stored);
+        Ok(())
     }
 }

@@ -2,13 +2,14 @@
 
 use rndrkit_domain::feed::FeedKind;
 use rndrkit_domain::key_text::KeyPrefix;
+use rndrkit_domain::time::Timestamp;
 
 use crate::change::{Change, Committed};
 use crate::error::Error;
 use crate::feed::{self, News};
 use crate::open::Store;
-use crate::sql::TextRow;
-use crate::value::{read, text, time};
+use crate::sql::{NumberRow, TextRow};
+use crate::value::{read, read_time, text, time};
 
 /// The most prefixes that are read: parsing tries each.
 const MAX_PREFIXES: i64 = 100;
@@ -32,6 +33,15 @@ impl Store {
         let number = feed::publish(&tx, &change, News::of_set(FeedKind::Prefixes)).await?;
         tx.commit().await?;
         Ok(Committed::done((), number))
+    }
+
+    /// Since when a prefix is stored. One that was lost and stored again is so since another time.
+    pub async fn prefix_since(&self, prefix: &KeyPrefix) -> Result<Option<Timestamp>, Error> {
+        let row: Option<NumberRow> = self
+            .reader()
+            .optional("SELECT first_used_at AS value FROM key_prefixes WHERE prefix = $1", [text(prefix)])
+            .await?;
+        Ok(row.map(|row| read_time(row.value)))
     }
 
     /// Every prefix, newest first.

@@ -15,9 +15,9 @@ use rndrkit_domain::id::AccountId;
 use rndrkit_domain::key_text::KeyPrefix;
 use rndrkit_domain::plan::{Plan, PlanId, RateLimit};
 use rndrkit_domain::random::OsEntropy;
-use rndrkit_domain::time::{ManualClock, Timestamp};
+use rndrkit_domain::time::{Clock, ManualClock, Timestamp};
 use rndrkit_domain::token::Scope;
-use rndrkit_store::{OpenOptions, Store};
+use rndrkit_store::{Change, OpenOptions, Store};
 use rndrkit_testkit::database::TestDatabase;
 
 /// A password that nobody guesses first.
@@ -82,6 +82,9 @@ pub async fn setup_at(url: &str, sign_up: SignUpPolicy, billing: Billing) -> Set
         key_prefix: KeyPrefix::parse("rk_live_").unwrap(),
         password_min_length: 15,
     };
+    // As every start does.
+    let change = Change { at: clock.now(), tag: 1, salt: [0; 16] };
+    store.ensure_prefix(&settings.key_prefix, change).await.unwrap();
     let nodes = Arc::new(Nodes::default());
     let control = Control::new(settings, store, clock.clone(), Arc::new(OsEntropy), nodes.clone()).unwrap();
     control

@@ -128,6 +128,39 @@ fn no_key_is_made_with_a_new_prefix_before_every_node_knows_it() {
     });
 }
 
+async fn a_lost_prefix(database: &TestDatabase) {
+    let setup = setup(database).await;
+    let account = setup.account("ada@example.com", "agency").await;
+    let create = async || setup.control.create_key(&admin(), account, "CI", None, None).await;
+    create().await.unwrap();
+    meddle(database.url(), "DELETE FROM key_prefixes").await;
+    setup.clock.advance(std::time::Duration::from_millis(1));
+    setup.nodes.asked();
+    setup.nodes.broken.store(true, Ordering::SeqCst);
+    for _ in 0..2 {
+        // The second time it is stored; that every node knows it is not sure yet.
+        assert!(matches!(create().await, Err(Error::Unavailable(_))));
+    }
+    let made = async || setup.control.get_account(&admin(), account).await.unwrap().account.active_keys;
+    assert_eq!(made().await, 1, "a key that a node may call invalid");
+    setup.nodes.broken.store(false, Ordering::SeqCst);
+    create().await.unwrap();
+    assert_eq!(setup.nodes.asked().len(), 3);
+
+    // Lost, and stored again by another node: this one cannot know how far that one came.
+    meddle(database.url(), "UPDATE key_prefixes SET first_used_at = first_used_at + 1").await;
+    create().await.unwrap();
+    assert_eq!(setup.nodes.asked().len(), 1);
+    create().await.unwrap();
+    assert!(setup.nodes.asked().is_empty(), "once is enough");
+}
+
+#[test]
+fn a_prefix_that_the_database_lost_is_stored_and_known_again_before_the_next_key() {
+    on_sqlite(a_lost_prefix);
+    on_postgres(a_lost_prefix);
+}
+
 async fn replayed(database: &TestDatabase) {
     let setup = setup(database).await;
     let (control, admin) = (&setup.control, &admin());
