@@ -140,8 +140,8 @@ fn a_row_newer_than_the_account_itself_comes_from_a_lost_history_and_is_drawn_fr
         assert_eq!(granted(store.draw_budgets(&draws).await.unwrap().remove(0)), 30);
         // An account that is not there says nothing about its row.
         let older = [draws[0], draws[1]].map(|draw| BudgetDraw { revision, ..draw });
-        let drawn = store.draw_budgets(&older).await.unwrap();
-        assert_eq!((granted(drawn[0]), drawn[1]), (30, BudgetGrant::Stale));
+        let answers = store.draw_budgets(&older).await.unwrap();
+        assert_eq!((granted(answers[0]), answers[1]), (30, BudgetGrant::Stale));
         assert_eq!(row(&behind(database).await, account).await.unwrap().rev, revision);
         // What is older than the account stays out, whatever the row says.
         store.draw_budgets(&[of_lost]).await.unwrap();
