@@ -212,14 +212,14 @@ impl EntryRow {
 impl Store {
     /// The newest position.
     pub async fn feed_head(&self) -> Result<FeedHead, Error> {
-        let row: HeadRow = self.feed_reader().one("SELECT number, tag, oldest FROM feed_head", []).await?;
+        let row: HeadRow = self.aside().one("SELECT number, tag, oldest FROM feed_head", []).await?;
         Ok(FeedHead { number: row.number, tag: row.tag, oldest: row.oldest })
     }
 
     /// Entries from `from` on, that one included, in order.
     pub async fn feed_entries(&self, from: FeedNumber, limit: u32) -> Result<Vec<FeedEntry>, Error> {
         let rows: Vec<EntryRow> =
-            self.feed_reader().all(ENTRIES, [from.into(), i64::from(limit.min(MAX_ENTRIES)).into()]).await?;
+            self.aside().all(ENTRIES, [from.into(), i64::from(limit.min(MAX_ENTRIES)).into()]).await?;
         rows.into_iter().map(EntryRow::into_entry).collect()
     }
 

@@ -12,8 +12,9 @@ use crate::open::{LOCK_TIMEOUT, OpenOptions, postgres_options, single_postgres};
 use crate::sql::{Pool, StatementCount};
 use crate::value::read_count;
 
-/// What a node takes at most: its pool, one to look at the feed, one for budgets, and its own line with the three
-/// that it may have given up while the server owes them an answer.
+/// What a node takes at most: its pool, one to read the list of nodes, one for budgets, and its own line with the
+/// three that it may have given up while the server owes them an answer. For a moment after its line has
+/// connected, two more try whether notifications arrive.
 pub const CONNECTIONS_OF_A_NODE: u32 = OpenOptions::POSTGRES_CONNECTIONS + 6;
 
 /// The most rows that any question reads.

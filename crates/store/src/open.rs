@@ -95,8 +95,9 @@ pub struct Store {
 struct Inner {
     writer: Pool,
     reader: Pool,
-    /// For the feed alone: a flood of look-ups must not keep a node from hearing what changed.
-    feed_reader: Pool,
+    /// One connection aside, for the feed (on SQLite) and the list of nodes (on PostgreSQL): a flood of look-ups
+    /// must not keep a node from hearing what changed, nor a change from hearing who confirmed it.
+    aside: Pool,
     /// For shared budgets; none on SQLite.
     budgets: Option<PgPool>,
     statements: StatementCount,
@@ -106,7 +107,7 @@ impl Store {
     /// Opens a database and brings its schema up to date. A database that needs a newer version is left
     /// as it is.
     pub async fn open(options: &OpenOptions) -> Result<Self, Error> {
-        let Connections { writer, reader, feed_reader, budgets } = if options.url.starts_with("sqlite:") {
+        let Connections { writer, reader, aside, budgets } = if options.url.starts_with("sqlite:") {
             open_sqlite(options).await?
         } else {
             open_postgres(options).await?
@@ -118,7 +119,7 @@ impl Store {
             inner: Arc::new(Inner {
                 writer,
                 reader: Pool::new(reader, statements.clone()),
-                feed_reader: Pool::new(feed_reader, statements.clone()),
+                aside: Pool::new(aside, statements.clone()),
                 budgets,
                 statements,
             }),
@@ -159,7 +160,7 @@ impl Store {
         if let Some(budgets) = &self.inner.budgets {
             budgets.close().await;
         }
-        self.inner.feed_reader.connection().clone().close().await?;
+        self.inner.aside.connection().clone().close().await?;
         self.inner.reader.connection().clone().close().await?;
         self.inner.writer.connection().clone().close().await?;
         Ok(())
@@ -189,8 +190,8 @@ impl Store {
         &self.inner.reader
     }
 
-    pub(crate) fn feed_reader(&self) -> &Pool {
-        &self.inner.feed_reader
+    pub(crate) fn aside(&self) -> &Pool {
+        &self.inner.aside
     }
 
     pub(crate) fn budgets(&self) -> Result<&PgPool, Error> {
@@ -224,7 +225,7 @@ fn pool_options<D: sea_orm::sqlx::Database>(connections: u32) -> PoolOptions<D> 
 struct Connections {
     writer: DatabaseConnection,
     reader: DatabaseConnection,
-    feed_reader: DatabaseConnection,
+    aside: DatabaseConnection,
     budgets: Option<PgPool>,
 }
 
@@ -253,9 +254,9 @@ async fn open_sqlite(options: &OpenOptions) -> Result<Connections, Error> {
         Migrator::up(&writer, None).await?;
     }
     // Only now: a read-only connection cannot make the file.
-    let feed_reader = sqlite_readers(file.clone(), 1).await?;
+    let aside = sqlite_readers(file.clone(), 1).await?;
     let reader = sqlite_readers(file, options.connections).await?;
-    Ok(Connections { writer, reader, feed_reader, budgets: None })
+    Ok(Connections { writer, reader, aside, budgets: None })
 }
 
 pub(crate) async fn sqlite_readers(
@@ -270,10 +271,10 @@ pub(crate) async fn sqlite_readers(
 
 async fn open_postgres(options: &OpenOptions) -> Result<Connections, Error> {
     migrate_postgres(&options.url).await?;
-    let feed_reader = postgres_pool(options, 1).await?;
+    let aside = postgres_pool(options, 1).await?;
     let pool = postgres_pool(options, options.connections).await?;
     let budgets = Some(budget_pool(&options.url)?);
-    Ok(Connections { writer: pool.clone(), reader: pool, feed_reader, budgets })
+    Ok(Connections { writer: pool.clone(), reader: pool, aside, budgets })
 }
 
 async fn postgres_pool(options: &OpenOptions, connections: u32) -> Result<DatabaseConnection, Error> {

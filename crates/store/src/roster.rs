@@ -122,10 +122,10 @@ impl Store {
     /// All nodes now, in a statement of its own, not in the queue of look-ups. Only on PostgreSQL; on SQLite a
     /// process stands alone.
     pub async fn roster(&self) -> Result<Roster, Error> {
-        if self.feed_reader().backend() != DbBackend::Postgres {
+        if self.aside().backend() != DbBackend::Postgres {
             return Err(Error::unavailable("a process on SQLite stands alone"));
         }
-        let rows = self.feed_reader().rows_built(ROSTER.to_owned(), Vec::new()).await?;
+        let rows = self.aside().rows_built(ROSTER.to_owned(), Vec::new()).await?;
         read_roster(&rows)?.ok_or_else(|| Error::corrupt("the list of nodes is missing"))
     }
 }
