@@ -29,7 +29,7 @@ mod usage;
 use std::future::Future;
 use std::sync::Arc;
 
-use rndrkit_domain::random::{self, Entropy};
+use rndrkit_domain::random::Entropy;
 use rndrkit_domain::time::{Clock, Timestamp};
 use rndrkit_store::{Change, Store};
 
@@ -126,8 +126,7 @@ impl Control {
 
     /// Time and randomness of one write.
     fn change(&self, at: Timestamp) -> Change {
-        let tag = i64::from_le_bytes(random::bytes::<8>(self.entropy()));
-        Change { at, tag, salt: random::bytes::<16>(self.entropy()) }
+        Change::new(at, self.entropy())
     }
 
     /// Runs a change to its end even when whoever asked goes away: once it is committed, the verifiers

@@ -1,6 +1,7 @@
 //! What every write gets passed in, and what it says about the feed when it is done.
 
 use rndrkit_domain::feed::FeedNumber;
+use rndrkit_domain::random::{self, Entropy};
 use rndrkit_domain::time::Timestamp;
 
 /// Time and randomness of one write. The store has no clock and no generator of its own.
@@ -12,6 +13,13 @@ pub struct Change {
     pub tag: i64,
     /// Random; keeps the hashes of personal data in the audit trail from being guessed.
     pub salt: [u8; 16],
+}
+
+impl Change {
+    /// At this moment, with fresh randomness.
+    pub fn new(at: Timestamp, entropy: &dyn Entropy) -> Self {
+        Self { at, tag: i64::from_le_bytes(random::bytes(entropy)), salt: random::bytes(entropy) }
+    }
 }
 
 /// A change that is durable, or the finding that there was nothing to change.

@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 use std::path::Path;
 
 use rndrkit_domain::key_text::Secret;
-use rndrkit_domain::random::{self, OsEntropy};
+use rndrkit_domain::random::OsEntropy;
 use rndrkit_domain::time::{Clock as _, SystemClock};
 use rndrkit_store::{Change, MoveError, MoveReport, move_to_postgres};
 use serde_json::json;
@@ -99,11 +99,7 @@ async fn move_with_progress(
     target: &str,
     console: &mut Console<'_>,
 ) -> Result<MoveReport, Failure> {
-    let change = Change {
-        at: SystemClock::default().now(),
-        tag: i64::from_le_bytes(random::bytes(&OsEntropy)),
-        salt: random::bytes(&OsEntropy),
-    };
+    let change = Change::new(SystemClock::default().now(), &OsEntropy);
     let is_shown = !console.json && std::io::stderr().is_terminal();
     let err = &mut *console.err;
     let mut progress = |table: &'static str, rows: u64| {

@@ -9,7 +9,7 @@ use rndrkit_cluster::MemberStatus;
 use rndrkit_control::Control;
 use rndrkit_domain::feed::FeedNumber;
 use rndrkit_domain::key_text::{Digest, KeyPrefix};
-use rndrkit_domain::random::{self, Entropy};
+use rndrkit_domain::random::Entropy;
 use rndrkit_domain::time::Clock;
 use rndrkit_edge::Edge;
 use rndrkit_server::ServerState;
@@ -172,12 +172,7 @@ impl Prefix {
         entropy: &dyn Entropy,
     ) -> Result<Self, StartError> {
         let own = &settings.product.key_prefix;
-        let change = Change {
-            at: clock.now(),
-            tag: i64::from_le_bytes(random::bytes(entropy)),
-            salt: random::bytes(entropy),
-        };
-        let remembered = store.ensure_prefix(own, change).await?;
+        let remembered = store.ensure_prefix(own, Change::new(clock.now(), entropy)).await?;
         let all = store.list_prefixes().await?;
         // Newest first. Also when it is not new to this start: the start before may have ended too early.
         let may_be_news = all.len() > 1 && all.first() == Some(own);

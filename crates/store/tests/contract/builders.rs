@@ -25,8 +25,7 @@ pub(crate) fn at(seconds: u64) -> Timestamp {
 }
 
 pub(crate) fn change(seconds: u64) -> Change {
-    let tag = i64::from_le_bytes(random::bytes(&OsEntropy));
-    Change { at: at(seconds), tag, salt: random::bytes(&OsEntropy) }
+    Change::new(at(seconds), &OsEntropy)
 }
 
 pub(crate) fn digest() -> Digest {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rndrkit_domain::feed::FeedNumber;
 use rndrkit_domain::node::longest_wait;
-use rndrkit_domain::random::{self, OsEntropy};
+use rndrkit_domain::random::OsEntropy;
 use rndrkit_domain::time::{Clock as _, SystemClock};
 use rndrkit_store::{Change, Error, NodeFacts, OpenOptions, PostgresProbe, SchemaStatus, Store};
 
@@ -51,11 +51,7 @@ fn unknown(error: &Error) -> Finding {
 
 async fn publish(url: &str) -> Result<FeedNumber, Error> {
     let store = Store::open(&OpenOptions::new(url).with_connections(1)).await?;
-    let change = Change {
-        at: SystemClock::default().now(),
-        tag: i64::from_le_bytes(random::bytes(&OsEntropy)),
-        salt: random::bytes(&OsEntropy),
-    };
+    let change = Change::new(SystemClock::default().now(), &OsEntropy);
     let number = store.publish_anything(change).await;
     let closed = store.close().await;
     closed.and(number)
