@@ -67,26 +67,31 @@ async fn count_sessions(control: &Control, health: &NodeHealth) {
 
 async fn prune_always(store: &Store, clock: &dyn Clock, retention: &Retention) {
     loop {
-        if let Err(error) = prune(store, clock, retention).await {
-            tracing::warn!(%error, "old rows could not be pruned; the next round tries again");
-        }
+        prune(store, clock, retention).await;
         sleep(PRUNE_EVERY).await;
     }
 }
 
-/// Drops all that is past its retention. What is added in the meantime is never old.
-async fn prune(store: &Store, clock: &dyn Clock, retention: &Retention) -> Result<(), rndrkit_store::Error> {
+/// Drops all that is past its retention. What is added in the meantime is never old. Each by itself: what cannot
+/// be pruned keeps nothing else from it.
+async fn prune(store: &Store, clock: &dyn Clock, retention: &Retention) {
     let now = clock.now();
     let minutes = now.minus(MINUTES_KEPT_FOR);
     let hours = now.minus(HOURS_KEPT_FOR);
     let days = now.minus(retention.usage);
-    in_batches(|| store.prune_usage(minutes, hours, days, PRUNE_BATCH)).await?;
-    in_batches(|| store.prune_audit(now.minus(retention.audit), PRUNE_BATCH)).await?;
-    in_batches(|| store.prune_feed(now.minus(FEED_KEPT_FOR), PRUNE_BATCH)).await?;
-    in_batches(|| store.prune_budgets(PRUNE_BATCH)).await?;
-    in_batches(|| store.prune_idempotency(now, PRUNE_BATCH)).await?;
-    in_batches(|| store.prune_sessions(now, PRUNE_BATCH)).await?;
-    in_batches(|| store.prune_links(now, PRUNE_BATCH)).await
+    report("usage", in_batches(|| store.prune_usage(minutes, hours, days, PRUNE_BATCH)).await);
+    report("audit log", in_batches(|| store.prune_audit(now.minus(retention.audit), PRUNE_BATCH)).await);
+    report("feed", in_batches(|| store.prune_feed(now.minus(FEED_KEPT_FOR), PRUNE_BATCH)).await);
+    report("budgets", in_batches(|| store.prune_budgets(PRUNE_BATCH)).await);
+    report("idempotency keys", in_batches(|| store.prune_idempotency(now, PRUNE_BATCH)).await);
+    report("sessions", in_batches(|| store.prune_sessions(now, PRUNE_BATCH)).await);
+    report("links", in_batches(|| store.prune_links(now, PRUNE_BATCH)).await);
+}
+
+fn report(of: &'static str, pruned: Result<(), rndrkit_store::Error>) {
+    if let Err(error) = pruned {
+        tracing::warn!(%error, of, "old rows could not be pruned; the next round tries again");
+    }
 }
 
 /// Prunes until a batch is not full. One batch a round would fall behind a busy installation for good.
@@ -102,7 +107,28 @@ where
 
 #[cfg(test)]
 mod tests {
+    use rndrkit_domain::time::SystemClock;
+    use rndrkit_store::OpenOptions;
+    use rndrkit_testkit::database::{TestDatabase, meddle, on_sqlite};
+
     use super::*;
+
+    #[test]
+    fn what_cannot_be_pruned_keeps_nothing_else_from_it() {
+        on_sqlite(async |database: &TestDatabase| {
+            let store = Store::open(&OpenOptions::new(database.url())).await.unwrap();
+            let old_link = "INSERT INTO links (digest, kind, created_at, expires_at)
+                            VALUES (randomblob(32), 'first_account', 0, 1)";
+            meddle(database.url(), old_link).await;
+            // The first of all.
+            meddle(database.url(), "DROP TABLE usage").await;
+            let day = Duration::from_secs(86_400);
+            let retention = Retention { audit: day, usage: day };
+            let clock = SystemClock::default();
+            prune(&store, &clock, &retention).await;
+            assert_eq!(store.prune_links(clock.now(), 9).await.unwrap(), 0, "it is gone already");
+        });
+    }
 
     #[tokio::test]
     async fn a_backlog_of_many_batches_is_pruned_in_one_round() {
