@@ -13,6 +13,10 @@ const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
 /// Exit code and findings of `doctor --json`, from a folder where nothing is.
 fn doctor(url: &str, args: &[&str]) -> (Option<i32>, Vec<Value>) {
+    doctor_at("127.0.0.1:0", "127.0.0.1:0", url, args)
+}
+
+fn doctor_at(public: &str, internal: &str, url: &str, args: &[&str]) -> (Option<i32>, Vec<Value>) {
     let folder = tempfile::tempdir().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_rndrkit"))
         .args(["doctor", "--json"])
@@ -20,8 +24,8 @@ fn doctor(url: &str, args: &[&str]) -> (Option<i32>, Vec<Value>) {
         .env_clear()
         .env("RNDRKIT_DATABASE_URL", url)
         .env("RNDRKIT_OPERATOR_TOKEN", TOKEN)
-        .env("RNDRKIT_PUBLIC_LISTEN", "127.0.0.1:0")
-        .env("RNDRKIT_INTERNAL_LISTEN", "127.0.0.1:0")
+        .env("RNDRKIT_PUBLIC_LISTEN", public)
+        .env("RNDRKIT_INTERNAL_LISTEN", internal)
         .current_dir(folder.path())
         .output()
         .unwrap();
@@ -126,6 +130,24 @@ async fn doctor_names_nodes_that_are_silent_or_differ() {
     let (code, findings) = doctor(database.url(), &[]);
     assert_eq!(code, Some(1));
     expect(&findings, "database", "fail", "newer version's (99)");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn beside_a_running_node_its_own_ports_are_no_trouble_and_another_programs_are() {
+    let Some(database) = TestDatabase::postgres_or_notice().await else { return };
+    let settings = [("RNDRKIT_DATABASE_URL", database.url()), ("RNDRKIT_OPERATOR_TOKEN", TOKEN)];
+    let node = Server::start(&settings).await;
+    let (public, internal) = (node.public.to_string(), node.internal.to_string());
+    let (code, findings) = doctor_at(&public, &internal, database.url(), &[]);
+    assert_eq!(code, Some(0), "{findings:#?}");
+    expect(&findings, "settings", "ok", "this node is running here");
+    expect(&findings, "listener", "ok", "in use, as the server is running");
+    // A program that accepts and says nothing.
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = other.local_addr().unwrap().to_string();
+    let (code, findings) = doctor_at("127.0.0.1:0", &taken, database.url(), &[]);
+    assert_eq!(code, Some(1));
+    expect(&findings, "listener", "fail", "in use by another program");
 }
 
 #[tokio::test]

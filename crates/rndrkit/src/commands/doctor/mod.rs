@@ -82,22 +82,25 @@ pub(super) async fn run(sources: &Sources, flush: bool, console: &mut Console<'_
 
 async fn examine(settings: &Settings, flush: bool) -> Vec<Finding> {
     let folder = &settings.storage.data_dir;
-    let is_running = DataFolder::is_in_use(folder);
-    let mut findings = vec![settings_finding(is_running)];
+    let has_folder = DataFolder::is_in_use(folder);
+    let is_running = has_folder || network::is_served(&settings.listeners).await;
+    let mut findings = vec![settings_finding(has_folder, is_running)];
     findings.extend(folder::check(settings));
     findings.extend(database::check(&settings.storage).await);
     findings.extend(network::check_listeners(&settings.listeners, is_running));
     findings.extend(network::check_certificate(settings.listeners.tls.as_ref()));
     findings.extend(network::check_upstreams(&settings.gateway.routes).await);
     if flush {
-        findings.push(flush::run(&settings.storage.database, is_running).await);
+        findings.push(flush::run(&settings.storage.database, has_folder).await);
     }
     findings
 }
 
-fn settings_finding(is_running: bool) -> Finding {
-    let server = if is_running {
+fn settings_finding(has_folder: bool, is_running: bool) -> Finding {
+    let server = if has_folder {
         "a server is running on this data folder, perhaps with others"
+    } else if is_running {
+        "this node is running here, perhaps with others"
     } else {
         "no server is running here"
     };

@@ -1,7 +1,7 @@
 //! Ports, certificates, upstreams: what a start binds and what the gateway will call.
 
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject;
@@ -19,6 +19,38 @@ const UPSTREAM: &str = "upstream";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Upstreams that are tried; with more routes than this the rest is left to their first request.
 const UPSTREAMS_MAX: usize = 50;
+/// A server of this machine answers at once whether it lives.
+const LIFE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Whether a server with these settings answers: on PostgreSQL it may have no data folder to tell it by.
+pub(super) async fn is_served(listeners: &Listeners) -> bool {
+    let said = ask_for_life(reachable(listeners.internal)).await;
+    said.is_some_and(|said| said == serde_json::json!({ "status": "live" }))
+}
+
+async fn ask_for_life(address: SocketAddr) -> Option<serde_json::Value> {
+    let http = reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(LIFE_TIMEOUT)
+        // This listener has no HTTPS: no certificate authority is needed.
+        .tls_certs_only([])
+        .build()
+        .ok()?;
+    let mut answer = http.get(format!("http://{address}/livez")).send().await.ok()?;
+    // Ours comes in one piece; what another program may go on to say is not read.
+    serde_json::from_slice(&answer.chunk().await.ok()??).ok()
+}
+
+/// Where to call what listens there.
+fn reachable(listener: SocketAddr) -> SocketAddr {
+    let ip = match listener.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    SocketAddr::new(ip, listener.port())
+}
 
 pub(super) fn check_listeners(listeners: &Listeners, is_running: bool) -> Vec<Finding> {
     let all = [
