@@ -8,7 +8,7 @@ use rndrkit_domain::text::{Email, ExternalId, Name};
 use rndrkit_domain::token::Scope;
 use rndrkit_store::{AccountFilter, AccountUpdate, Error as StoreError, NewAccount};
 
-use crate::cursor::{Cursor, PageQuery, Slice};
+use crate::cursor::{Cursor, Page, PageQuery};
 use crate::error::InvalidField;
 use crate::event::Subject;
 use crate::idempotency::{Begin, repeated_resource};
@@ -190,23 +190,23 @@ impl Control {
         email: Option<&str>,
         external_id: Option<&str>,
         page: PageQuery,
-    ) -> Result<Slice<AccountView>, Error> {
+    ) -> Result<Page<AccountView>, Error> {
         context.require_operator(Scope::Read)?;
         let filter = AccountFilter {
             email: email.map(|text| text.trim().to_lowercase()),
             external_id: external_id.map(str::to_owned),
         };
         let stored = self.store().list_accounts(filter, page.by_time()?, self.now()).await?;
-        let slice =
-            Slice::new(stored, |account| Cursor::TimeAndId(account.created_at, account.id.to_string()));
+        let found =
+            Page::new(stored, |account| Cursor::TimeAndId(account.created_at, account.id.to_string()));
         let plans = self.list_plans().await?;
-        let mut items = Vec::with_capacity(slice.items.len());
-        for account in slice.items {
+        let mut items = Vec::with_capacity(found.items.len());
+        for account in found.items {
             let plan = plans.iter().find(|plan| plan.id == account.plan).cloned();
             let plan = plan.ok_or_else(|| Error::internal("an account is on a plan that does not exist"))?;
             items.push(AccountView { account, plan });
         }
-        Ok(Slice { items, next: slice.next })
+        Ok(Page { items, next: found.next })
     }
 
     /// Changes an account. Effective on every node when it answers, also when nothing changed. A user may

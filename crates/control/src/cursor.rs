@@ -111,23 +111,23 @@ impl Default for PageQuery {
 
 /// One page.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Slice<T> {
+pub struct Page<T> {
     /// The items, newest first.
     pub items: Vec<T>,
     /// Where the next page begins; none at the end.
     pub next: Option<Cursor>,
 }
 
-impl<T> Slice<T> {
+impl<T> Page<T> {
     /// From the store's page, given each item's place.
-    pub(crate) fn new(stored: rndrkit_store::Slice<T>, place: impl Fn(&T) -> Cursor) -> Self {
+    pub(crate) fn new(stored: rndrkit_store::Page<T>, place: impl Fn(&T) -> Cursor) -> Self {
         let next = if stored.has_more { stored.items.last().map(place) } else { None };
         Self { items: stored.items, next }
     }
 
     /// Converts every item.
-    pub fn map<U>(self, convert: impl FnMut(T) -> U) -> Slice<U> {
-        Slice { items: self.items.into_iter().map(convert).collect(), next: self.next }
+    pub fn map<U>(self, convert: impl FnMut(T) -> U) -> Page<U> {
+        Page { items: self.items.into_iter().map(convert).collect(), next: self.next }
     }
 }
 

@@ -14,7 +14,7 @@ use rndrkit_domain::token::Scope;
 use rndrkit_store::{Error as StoreError, NewKey};
 
 use crate::accounts::Checks;
-use crate::cursor::{Cursor, PageQuery, Slice};
+use crate::cursor::{Cursor, Page, PageQuery};
 use crate::event::Subject;
 use crate::idempotency::{Begin, repeated_resource};
 use crate::{Confirmation, Context, Control, Created, Error, IdempotencyRequest, Principal};
@@ -139,11 +139,11 @@ impl Control {
         context: &Context,
         account_id: AccountId,
         page: PageQuery,
-    ) -> Result<Slice<ApiKey>, Error> {
+    ) -> Result<Page<ApiKey>, Error> {
         context.require_operator_or_user(account_id, Scope::Read)?;
         self.store().find_account(account_id, self.now()).await?.ok_or(Error::NotFound)?;
         let stored = self.store().list_keys(account_id, page.by_time()?).await?;
-        Ok(Slice::new(stored, |key| Cursor::TimeAndId(key.created_at, key.id.to_string())))
+        Ok(Page::new(stored, |key| Cursor::TimeAndId(key.created_at, key.id.to_string())))
     }
 
     /// What the dashboard's list of keys shows.

@@ -35,7 +35,7 @@ use rndrkit_store::{Change, Store};
 
 pub use accounts::{AccountPatch, AccountView, ChangedAccount, NewAccountInput};
 pub use confirm::{BoxFuture, Confirm, ConfirmError, Confirmation};
-pub use cursor::{Cursor, PageQuery, Slice};
+pub use cursor::{Cursor, Page, PageQuery};
 pub use error::{Error, InvalidField};
 pub use idempotency::IdempotencyRequest;
 pub use keys::{KeyOverview, Receipt};

@@ -8,7 +8,7 @@ use rndrkit_domain::token::{Scope, Token};
 use rndrkit_store::{Error as StoreError, NewToken};
 
 use crate::accounts::Checks;
-use crate::cursor::{Cursor, PageQuery, Slice};
+use crate::cursor::{Cursor, Page, PageQuery};
 use crate::event::Subject;
 use crate::idempotency::{Begin, repeated_resource};
 use crate::keys::check_expiry;
@@ -80,10 +80,10 @@ impl Control {
     }
 
     /// Tokens, newest first.
-    pub async fn list_tokens(&self, context: &Context, page: PageQuery) -> Result<Slice<Token>, Error> {
+    pub async fn list_tokens(&self, context: &Context, page: PageQuery) -> Result<Page<Token>, Error> {
         context.require_operator(Scope::Read)?;
         let stored = self.store().list_tokens(page.by_time()?).await?;
-        Ok(Slice::new(stored, |token| Cursor::TimeAndId(token.created_at, token.id.to_string())))
+        Ok(Page::new(stored, |token| Cursor::TimeAndId(token.created_at, token.id.to_string())))
     }
 
     /// Ends a token. Answers when no node accepts it any more.

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::feed::{self, News};
 use crate::idempotency::{self, Idempotency};
 use crate::open::Store;
-use crate::page::{PageRequest, Slice};
+use crate::page::{Page, PageRequest};
 use crate::sql::Transaction;
 use crate::value::{optional_text, read, read_id, read_small, read_time, text, time};
 
@@ -198,7 +198,7 @@ impl Store {
         filter: AccountFilter,
         page: PageRequest,
         now: Timestamp,
-    ) -> Result<Slice<Account>, Error> {
+    ) -> Result<Page<Account>, Error> {
         let [after_time, after_id] = page.position();
         let statement = match filter {
             AccountFilter { email: Some(_), .. } => ACCOUNTS_BY_EMAIL,
@@ -209,7 +209,7 @@ impl Store {
         let values = [time(now), email, external_id, after_time, after_id, page.probe()];
         let rows: Vec<AccountRow> = self.reader().all(statement, values).await?;
         let items = rows.into_iter().map(AccountRow::into_account).collect::<Result<_, _>>()?;
-        Ok(Slice::cut(items, page.limit))
+        Ok(Page::cut(items, page.limit))
     }
 
     /// Changes an account. `events` reports the difference between before and after; nothing is written,

@@ -11,7 +11,7 @@ use crate::audit_chain::{self, Link, Personal, Public};
 use crate::change::Change;
 use crate::error::Error;
 use crate::open::Store;
-use crate::page::{Slice, probe};
+use crate::page::{Page, probe};
 use crate::sql::{NumberRow, Transaction};
 use crate::value::{bytes, count, optional_text, read_id, read_optional_id, read_time, text, time};
 
@@ -183,7 +183,7 @@ impl Store {
         account_id: Option<AccountId>,
         limit: u32,
         after: Option<i64>,
-    ) -> Result<Slice<(i64, StoredEvent)>, Error> {
+    ) -> Result<Page<(i64, StoredEvent)>, Error> {
         let after = after.unwrap_or(i64::MAX);
         let rows: Vec<EventRow> = match account_id {
             Some(id) => {
@@ -197,7 +197,7 @@ impl Store {
             None => self.reader().all(events_where!("seq < $1"), [after.into(), probe(limit)]).await?,
         };
         let items = rows.into_iter().map(EventRow::into_event).collect::<Result<_, _>>()?;
-        Ok(Slice::cut(items, limit))
+        Ok(Page::cut(items, limit))
     }
 
     /// Drops events older than `before` from the old end, at most `batch`; how many went. What is left

@@ -7,7 +7,7 @@ use rndrkit_domain::time::Timestamp;
 use crate::error::Error;
 use crate::keys::{KeyRow, key_columns};
 use crate::open::Store;
-use crate::page::{PageRequest, Slice};
+use crate::page::{Page, PageRequest};
 use crate::value::{text, time};
 
 /// The most keys that a list without pages gives. A plan may allow more; the operator API pages.
@@ -19,7 +19,7 @@ fn read_keys(rows: Vec<KeyRow>) -> Result<Vec<ApiKey>, Error> {
 
 impl Store {
     /// All keys of an account, whatever their status, newest first.
-    pub async fn list_keys(&self, account_id: AccountId, page: PageRequest) -> Result<Slice<ApiKey>, Error> {
+    pub async fn list_keys(&self, account_id: AccountId, page: PageRequest) -> Result<Page<ApiKey>, Error> {
         let [after_time, after_id] = page.position();
         let rows = self
             .reader()
@@ -34,7 +34,7 @@ impl Store {
                 [text(account_id), after_time, after_id, page.probe()],
             )
             .await?;
-        Ok(Slice::cut(read_keys(rows)?, page.limit))
+        Ok(Page::cut(read_keys(rows)?, page.limit))
     }
 
     /// Keys that are active at `now`, newest first, at most 1,000.

@@ -51,7 +51,7 @@ pub use keys::NewKey;
 pub use line::NodeLine;
 pub use links::{LinkRecord, NewLink};
 pub use open::{OpenOptions, Store};
-pub use page::{PageRequest, Slice};
+pub use page::{Page, PageRequest};
 pub use schema::SchemaStatus;
 pub use sessions::{NewSession, SessionRecord, SessionSeed};
 pub use sign_in::OpenedByLink;

@@ -40,14 +40,14 @@ pub(crate) fn probe(limit: u32) -> Value {
 
 /// One page.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Slice<T> {
+pub struct Page<T> {
     /// The items.
     pub items: Vec<T>,
     /// Whether there are more after them.
     pub has_more: bool,
 }
 
-impl<T> Slice<T> {
+impl<T> Page<T> {
     /// Cuts rows that were read with [`probe`] to the page.
     pub(crate) fn cut(mut items: Vec<T>, limit: u32) -> Self {
         let wanted = usize::try_from(limit.min(MAX_PAGE_ITEMS)).unwrap_or(usize::MAX);

@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::feed::{self, News};
 use crate::idempotency::{self, Idempotency};
 use crate::open::Store;
-use crate::page::{PageRequest, Slice};
+use crate::page::{Page, PageRequest};
 use crate::sql::{NumberRow, Transaction};
 use crate::value::{
     digest, optional_time, read, read_digest, read_id, read_optional_time, read_time, text, time,
@@ -141,7 +141,7 @@ impl Store {
     }
 
     /// Tokens that are not deleted, newest first.
-    pub async fn list_tokens(&self, page: PageRequest) -> Result<Slice<Token>, Error> {
+    pub async fn list_tokens(&self, page: PageRequest) -> Result<Page<Token>, Error> {
         let [after_time, after_id] = page.position();
         let rows: Vec<TokenRow> = self
             .reader()
@@ -153,7 +153,7 @@ impl Store {
             )
             .await?;
         let items = rows.into_iter().map(TokenRow::into_token).collect::<Result<_, _>>()?;
-        Ok(Slice::cut(items, page.limit))
+        Ok(Page::cut(items, page.limit))
     }
 
     /// One token that is not deleted.

@@ -60,8 +60,8 @@ pub(crate) async fn list(
 ) -> Result<Response, Refusal> {
     let parameters = parameters.only(&["email", "external_id", "limit", "after"])?;
     let (email, external_id) = (parameters.get("email"), parameters.get("external_id"));
-    let slice = state.control.list_accounts(&context, email, external_id, parameters.page()?).await?;
-    Ok(page::answer(&uri, slice, wire::account))
+    let found = state.control.list_accounts(&context, email, external_id, parameters.page()?).await?;
+    Ok(page::answer(&uri, found, wire::account))
 }
 
 /// Show an account.

@@ -33,6 +33,6 @@ pub(crate) async fn list(
     let account_id = parameters.get("account_id").map(str::parse::<AccountId>).transpose();
     let account_id =
         account_id.map_err(|error| Refusal::invalid("/account_id", format!("This is {error}.")))?;
-    let slice = state.control.list_events(&context, account_id, parameters.page()?).await?;
-    Ok(page::answer(&uri, slice, wire::audit_event))
+    let found = state.control.list_events(&context, account_id, parameters.page()?).await?;
+    Ok(page::answer(&uri, found, wire::audit_event))
 }

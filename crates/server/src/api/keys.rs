@@ -62,9 +62,9 @@ pub(crate) async fn list(
     parameters: Parameters,
 ) -> Result<Response, Refusal> {
     let parameters = parameters.only(&["limit", "after"])?;
-    let slice = state.control.list_keys(&context, id, parameters.page()?).await?;
+    let found = state.control.list_keys(&context, id, parameters.page()?).await?;
     let now = state.control.now();
-    Ok(page::answer(&uri, slice, |key| wire::key(&key, now)))
+    Ok(page::answer(&uri, found, |key| wire::key(&key, now)))
 }
 
 /// Show a key.

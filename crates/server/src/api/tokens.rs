@@ -53,8 +53,8 @@ pub(crate) async fn list(
     parameters: Parameters,
 ) -> Result<Response, Refusal> {
     let parameters = parameters.only(&["limit", "after"])?;
-    let slice = state.control.list_tokens(&context, parameters.page()?).await?;
-    Ok(page::answer(&uri, slice, |token| wire::token(&token)))
+    let found = state.control.list_tokens(&context, parameters.page()?).await?;
+    Ok(page::answer(&uri, found, |token| wire::token(&token)))
 }
 
 /// Delete a token; it is refused at once.

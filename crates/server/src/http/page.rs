@@ -4,14 +4,17 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, Uri, header};
 use rndrkit_api::page::Page;
-use rndrkit_control::Slice;
 use serde::Serialize;
 
-/// Answers with `slice`, which was asked for at `uri`.
-pub(crate) fn answer<T, U: Serialize>(uri: &Uri, slice: Slice<T>, convert: impl FnMut(T) -> U) -> Response {
-    let next_cursor = slice.next.map(|cursor| cursor.to_string());
+/// Answers with `found`, which was asked for at `uri`.
+pub(crate) fn answer<T, U: Serialize>(
+    uri: &Uri,
+    found: rndrkit_control::Page<T>,
+    convert: impl FnMut(T) -> U,
+) -> Response {
+    let next_cursor = found.next.map(|cursor| cursor.to_string());
     let link = next_cursor.as_deref().and_then(|cursor| next_link(uri, cursor));
-    let data = slice.items.into_iter().map(convert).collect();
+    let data = found.items.into_iter().map(convert).collect();
     let page = Page { data, has_more: next_cursor.is_some(), next_cursor };
     let mut response = Json(page).into_response();
     if let Some(link) = link {
