@@ -227,7 +227,8 @@ fn judge_clock(sent: Timestamp, theirs: Timestamp, received: Timestamp) -> Findi
     }
     let detail = format!("this machine and the database are {} s apart", apart.as_secs());
     let advice = "let both follow time servers (chrony, systemd-timesyncd)";
-    let why = "ends of keys follow the database's clock, sessions and the audit trail this machine's";
+    let why = "ends of keys and budgets follow the database's clock, sessions and the audit trail this machine's; \
+               if the database's is set back, budgets refill only once it has caught up";
     if apart < CLOCKS_APART_TO_FAIL {
         Finding::warn(CLOCK, detail, advice).because(why)
     } else {
