@@ -29,6 +29,8 @@ pub(super) async fn is_served(listeners: &Listeners) -> bool {
 }
 
 async fn ask_for_life(address: SocketAddr) -> Option<serde_json::Value> {
+    // Once for the process; main has done it, and tests of these commands have no main.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let http = reqwest::Client::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
