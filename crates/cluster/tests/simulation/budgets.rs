@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rndrkit_domain::id::AccountId;
 use rndrkit_domain::time::Timestamp;
 use rndrkit_verifier::{Draw, Grant};
 
@@ -23,6 +24,11 @@ impl State {
         draws.iter().map(|draw| self.draw_one(draw, now)).collect()
     }
 
+    /// The account that the row follows, if there is one.
+    pub(crate) fn budget_revision(&self, account: AccountId) -> Option<i64> {
+        self.budgets.get(&account).map(|budget| budget.revision)
+    }
+
     /// Gives back what these draws wanted: a planted fault.
     pub(crate) fn refund(&mut self, draws: &[Draw]) {
         for draw in draws {
@@ -34,6 +40,7 @@ impl State {
     }
 
     fn draw_one(&mut self, draw: &Draw, now: Timestamp) -> Grant {
+        let account = self.now.accounts.get(&draw.account).map(|account| account.revision);
         let budget = self.budgets.entry(draw.account).or_insert(Budget {
             level_micros: draw.burst_micros,
             at: now,
@@ -41,7 +48,8 @@ impl State {
             burst_micros: draw.burst_micros,
             revision: draw.revision,
         });
-        if draw.revision < budget.revision {
+        // A row newer than its account is of a lost history.
+        if draw.revision < account.map_or(budget.revision, |revision| budget.revision.min(revision)) {
             return Grant::Stale;
         }
         budget.settle(now);

@@ -296,6 +296,29 @@ fn revocations_that_the_database_lost_are_made_again() {
 }
 
 #[test]
+fn a_draw_by_a_lost_history_keeps_nobody_from_drawing() {
+    in_a_world(async {
+        let (world, nodes) = steady(2).await;
+        let held = key(&world, 0);
+        let before = world.shared.server.lock().state.clone();
+        let larger = Change::SetPlan(held.account, Plan::AgencyPlus);
+        assert!(carry_out(Rc::clone(&world), Rc::clone(&nodes[0]), larger, Vec::new()).await);
+        assert_eq!(ask(&world, &nodes[1], &held).await, Some("valid"));
+        let revision = || world.shared.server.lock().state.budget_revision(held.account);
+        lose_since(&world, before);
+        assert_eq!(revision(), None);
+        // It has not heard of it yet.
+        people::ask(&world, &nodes[1], &held, 1).await;
+        assert_eq!(revision(), Some(2), "if it draws as what is stored is, this proves nothing");
+        until("it trusts again", || nodes.iter().all(|node| node.verifier.is_trusted())).await;
+        sleep(longest_wait(TRUST)).await;
+        for node in &nodes {
+            assert_eq!(people::ask(&world, node, &held, 1).await, Some("valid"));
+        }
+    });
+}
+
+#[test]
 fn a_new_prefix_is_known_everywhere_once_its_change_was_answered() {
     in_a_world(async {
         let (world, nodes) = steady(3).await;
