@@ -20,6 +20,7 @@ use crate::limiter::{Limiter, Rule};
 use crate::slices::drawer::Pool;
 use crate::slices::share::{Asking, Brought, Sent, Share};
 use crate::source::AccountFacts;
+use crate::watch::Change;
 
 /// Where a view comes from. Ordered: a later one replaces an earlier one, never the other way round.
 type Version = (i64, FeedNumber);
@@ -80,7 +81,8 @@ pub(crate) struct AccountState {
     /// Raised by every entry that may change what is known about the account or any of its keys. What was
     /// read under an earlier generation is read again.
     generation: AtomicU64,
-    /// Raised by every entry that names the account or one of its keys, for long connections.
+    /// Raised by every entry that may concern the account or one of its keys, for long connections: by
+    /// [`Change::weight`].
     changes: AtomicU64,
     /// Wakes those who wait for `changes` to move.
     moved: Notify,
@@ -173,24 +175,24 @@ impl AccountState {
 
     /// Everything that is known about the account and its keys is to be read again. What this node holds of
     /// a shared budget is gone before anybody can say that the change was applied.
-    pub(crate) fn outdate(&self) {
+    pub(crate) fn outdate(&self, change: Change) {
         self.generation.fetch_add(1, Ordering::AcqRel);
         if let Some(share) = self.share() {
             share.close();
         }
-        self.announce();
+        self.announce(change);
     }
 
     /// As [`Self::outdate`]; facts of a lower revision are welcome too, because history was rewritten.
-    fn forget(&self) {
-        self.outdate();
+    fn forget(&self, change: Change) {
+        self.outdate(change);
         self.view.write().version = UNKNOWN_VERSION;
     }
 
     /// Wakes long connections. Called after whatever changed has changed, so that a connection which read
     /// the counter before looking cannot miss it.
-    pub(crate) fn announce(&self) {
-        self.changes.fetch_add(1, Ordering::AcqRel);
+    pub(crate) fn announce(&self, change: Change) {
+        self.changes.fetch_add(change.weight(), Ordering::AcqRel);
         self.moved.notify_waiters();
     }
 
@@ -289,17 +291,17 @@ impl Accounts {
     }
 
     /// Outdates every account.
-    pub(crate) fn outdate_all(&self) {
-        self.states.values().for_each(|state| state.outdate());
+    pub(crate) fn outdate_all(&self, change: Change) {
+        self.states.values().for_each(|state| state.outdate(change));
     }
 
     /// Wakes the long connections of every account.
-    pub(crate) fn announce_all(&self) {
-        self.states.values().for_each(|state| state.announce());
+    pub(crate) fn announce_all(&self, change: Change) {
+        self.states.values().for_each(|state| state.announce(change));
     }
 
     /// Forgets every account's facts; budgets stay.
-    pub(crate) fn forget_all(&self) {
-        self.states.values().for_each(|state| state.forget());
+    pub(crate) fn forget_all(&self, change: Change) {
+        self.states.values().for_each(|state| state.forget(change));
     }
 }

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 
 use crate::position::{Position, Step};
 use crate::verifier::Verifier;
+use crate::watch::Change;
 
 /// The applied position, for those who read it or wait for it without the lock.
 #[derive(Default)]
@@ -55,7 +56,8 @@ impl Verifier {
                         number = entry.number,
                         "entries of the feed are missing; all is read again"
                     );
-                    self.forget(&mut position);
+                    // A revocation may be among them.
+                    self.forget(&mut position, Change::Named);
                     position.jump(FeedHead { number: entry.number - 1, tag: 0, oldest: entry.number });
                 }
             }
@@ -88,7 +90,8 @@ impl Verifier {
     /// may have missed an entry calls [`Self::start_at`].
     pub fn reset(&self, head: FeedHead) {
         let mut position = self.position().lock();
-        self.forget(&mut position);
+        // What is passed over may hold a revocation.
+        self.forget(&mut position, Change::Named);
         position.jump(head);
         self.applied_cell().set(position.number());
         drop(position);
@@ -97,16 +100,17 @@ impl Verifier {
 
     /// Forgets everything (budgets excepted) and stays at the position.
     pub fn drop_everything(&self) {
-        self.forget(&mut self.position().lock());
+        // Nothing is passed over: what was revoked up to here has been cut.
+        self.forget(&mut self.position().lock(), Change::Broad);
         self.show_sizes();
     }
 
-    fn forget(&self, position: &mut Position) {
+    fn forget(&self, position: &mut Position, change: Change) {
         self.good().clear();
         self.refused().clear();
         self.tokens().forget();
         // Last, because it wakes long connections: they must find nothing of what was.
-        position.forget();
+        position.forget(change);
     }
 
     fn obey(&self, position: &mut Position, entry: &FeedEntry) {
@@ -115,11 +119,13 @@ impl Verifier {
             FeedKind::Account => {
                 entry.digests.iter().for_each(|digest| self.discard(digest));
                 match entry.account_id {
-                    Some(id) => position.accounts.get(&id).into_iter().for_each(|account| account.outdate()),
-                    None => position.accounts.outdate_all(),
+                    Some(id) => position.accounts.get(&id).into_iter().for_each(|account| {
+                        account.outdate(Change::Named);
+                    }),
+                    None => position.accounts.outdate_all(Change::Named),
                 }
             }
-            FeedKind::Plans => position.accounts.outdate_all(),
+            FeedKind::Plans => position.accounts.outdate_all(Change::Broad),
             FeedKind::Tokens => self.tokens().forget(),
             // Read again by `follow`, before the entry came here.
             FeedKind::Prefixes => {}
@@ -128,7 +134,9 @@ impl Verifier {
                     kind,
                     "an entry of the feed is of a kind this version does not know; all is read again"
                 );
-                self.forget(position);
+                // By hand, it names nobody; of a newer version, it may be a revocation of a new kind.
+                let by_hand = entry.kind == FeedKind::ANYTHING;
+                self.forget(position, if by_hand { Change::Broad } else { Change::Named });
             }
         }
     }
@@ -138,11 +146,11 @@ impl Verifier {
         let account = entry.account_id.and_then(|id| position.accounts.get(&id));
         match (account, entry.account_id) {
             // It does not say which secrets: all of the account, and none that is remembered as unknown.
-            (Some(account), _) if entry.digests.is_empty() => account.outdate(),
-            (Some(account), _) => account.announce(),
+            (Some(account), _) if entry.digests.is_empty() => account.outdate(Change::Named),
+            (Some(account), _) => account.announce(Change::Named),
             (None, Some(_)) => {}
-            (None, None) if entry.digests.is_empty() => position.accounts.outdate_all(),
-            (None, None) => position.accounts.announce_all(),
+            (None, None) if entry.digests.is_empty() => position.accounts.outdate_all(Change::Named),
+            (None, None) => position.accounts.announce_all(Change::Named),
         }
         if entry.digests.is_empty() {
             self.refused().clear();

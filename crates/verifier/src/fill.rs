@@ -79,12 +79,15 @@ impl Flight {
 pub(crate) struct Flights {
     by_digest: Mutex<HashMap<Digest, Arc<Flight>>>,
     turns: Semaphore,
+    /// For look-ups that can wait: see [`Verifier::recheck_in_turn`].
+    pub(crate) patient: Semaphore,
 }
 
 impl Flights {
     pub(crate) fn new(at_once: usize) -> Self {
         let turns = at_once.clamp(1, Semaphore::MAX_PERMITS);
-        Self { by_digest: Mutex::default(), turns: Semaphore::new(turns) }
+        let patient = Semaphore::new(turns.div_ceil(2));
+        Self { by_digest: Mutex::default(), turns: Semaphore::new(turns), patient }
     }
 }
 

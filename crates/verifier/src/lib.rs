@@ -46,4 +46,4 @@ pub use source::{
 pub use tokens::TokenDenial;
 pub use usage::UsageBuffer;
 pub use verifier::{Ask, Budgets, Verified, Verifier, VerifierOptions};
-pub use watch::Watch;
+pub use watch::{Change, Standing, Watch};

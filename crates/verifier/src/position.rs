@@ -13,6 +13,7 @@ use rndrkit_domain::time::Monotonic;
 
 use crate::account::Accounts;
 use crate::revocations::Revocations;
+use crate::watch::Change;
 
 /// Entries remembered for the fence. A look-up that takes longer than this many changes reads again.
 const RECENT_ENTRIES: usize = 4_096;
@@ -134,9 +135,9 @@ impl Position {
 
     /// Forgets what was read so far, in flight included. Budgets stay, and so do the revocations: after a
     /// restore they are what the database no longer knows.
-    pub(crate) fn forget(&mut self) {
+    pub(crate) fn forget(&mut self, change: Change) {
         self.epoch += 1;
-        self.accounts.forget_all();
+        self.accounts.forget_all(change);
     }
 
     /// Takes a position without having applied what leads to it.
@@ -262,7 +263,7 @@ mod tests {
     #[test]
     fn an_answer_from_a_history_that_was_thrown_away_is_not_usable() {
         let mut position = position_after(&[entry(1, FeedKind::Tokens)]);
-        position.forget();
+        position.forget(Change::Broad);
         assert!(!position.is_usable(read_at(9), &Target::Tokens));
         assert!(position.is_usable(ReadAt { epoch: 1, number: 9 }, &Target::Tokens));
     }

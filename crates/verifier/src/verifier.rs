@@ -11,7 +11,6 @@ use rndrkit_domain::account::AccountStatus;
 use rndrkit_domain::decision::{Decision, Denial};
 use rndrkit_domain::key_text::{self, Digest, KeyPrefix};
 use rndrkit_domain::time::{Clock, Monotonic, Timestamp};
-use tokio::time::timeout;
 
 use crate::account::{AccountView, Accounts};
 use crate::apply::Applied;
@@ -36,8 +35,6 @@ const REFUSED_KEYS: usize = 16_384;
 const RESOLVE_ATTEMPTS: u32 = 4;
 /// Rounds of decision and draw before giving up, when the account keeps changing.
 const BUDGET_ATTEMPTS: u32 = 4;
-/// How long [`Verifier::recheck`] tries: a connection that has to be cut is cut within a second.
-const RECHECK_DEADLINE: Duration = Duration::from_millis(750);
 /// At most one log line about failing look-ups in this time: a flood of them says nothing more.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -117,12 +114,12 @@ pub struct Verifier {
 }
 
 /// What memory or a look-up says about a secret, ready to be judged.
-struct Resolved {
-    held: Held,
+pub(crate) struct Resolved {
+    pub(crate) held: Held,
     /// The account's counter of changes, read before `held` was known to be alive.
     seen: u64,
     /// The clock as it was read before trust was looked at.
-    now: Monotonic,
+    pub(crate) now: Monotonic,
 }
 
 /// What came of looking at a request once.
@@ -226,20 +223,6 @@ impl Verifier {
         Err(Denial::Unavailable)
     }
 
-    /// Whether a long connection may go on. The budget is ignored; not knowing in time is `false`.
-    pub async fn recheck(&self, watch: &Watch) -> bool {
-        timeout(RECHECK_DEADLINE, self.is_still_good(watch.digest)).await.unwrap_or(false)
-    }
-
-    async fn is_still_good(&self, digest: Digest) -> bool {
-        match self.resolve(digest, None).await {
-            Ok(Resolved { held: Held::Good(entry), now, .. }) => {
-                verdict(&entry, &entry.account.view(), self.wall_at(now)).is_none()
-            }
-            _ => false,
-        }
-    }
-
     fn read(&self, secret: &[u8]) -> Result<Digest, Denial> {
         if let Ok(digest) = key_text::parse(secret, &self.prefixes.load()) {
             return Ok(digest);
@@ -254,7 +237,7 @@ impl Verifier {
 
     /// What is known about a secret: from memory, else from the source. After anything that was waited
     /// for, clock, trust and feed are looked at again.
-    async fn resolve(&self, digest: Digest, client: Option<IpAddr>) -> Result<Resolved, Denial> {
+    pub(crate) async fn resolve(&self, digest: Digest, client: Option<IpAddr>) -> Result<Resolved, Denial> {
         for _ in 0..RESOLVE_ATTEMPTS {
             let now = self.trusted_now().ok_or(Denial::Unavailable)?;
             if let Some((held, seen)) = self.recall(&digest, now) {
@@ -283,7 +266,7 @@ impl Verifier {
 
     /// What memory says, with the account's counter of changes. The counter is read before the entry is
     /// found alive: a change after that is then sure to move it.
-    fn recall(&self, digest: &Digest, now: Monotonic) -> Option<(Held, u64)> {
+    pub(crate) fn recall(&self, digest: &Digest, now: Monotonic) -> Option<(Held, u64)> {
         if let Some(entry) = self.good.get(digest) {
             let seen = entry.account.changes();
             return if entry.is_alive() { Some((Held::Good(entry), seen)) } else { None };
@@ -454,7 +437,7 @@ impl Verifier {
 }
 
 /// Why a known secret that is not revoked is refused, the budget aside. In the order of the contract.
-fn verdict(entry: &KeyEntry, view: &AccountView, wall: Timestamp) -> Option<Denial> {
+pub(crate) fn verdict(entry: &KeyEntry, view: &AccountView, wall: Timestamp) -> Option<Denial> {
     if entry.ends_at.is_some_and(|end| end <= wall) {
         Some(Denial::KeyExpired)
     } else if view.status == AccountStatus::Suspended {

@@ -6,7 +6,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use rndrkit_verifier::{Verifier, Watch};
+use rndrkit_verifier::{Change, Standing, Verifier, Watch};
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
@@ -16,7 +16,8 @@ use crate::edge::Edge;
 /// Longest time that a renewed judgement may take. A cut is promised within a second of the change.
 const RECHECK_DEADLINE: Duration = Duration::from_millis(800);
 
-/// How often it is tried again while nobody knows: after a change, and else (by all streams of a node at once).
+/// How often it is tried again while nobody knows: after a change that names the key or its account, and else
+/// (by all streams of a node at once).
 const LOOK_AGAIN_SOON: Duration = Duration::from_millis(50);
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
@@ -44,15 +45,6 @@ pub(crate) struct Overseer {
     unknown_grace: Duration,
 }
 
-/// What a look came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
-    Allowed,
-    Refused,
-    /// The node has no trust: it cannot tell.
-    Unknown,
-}
-
 impl Overseer {
     fn new(edge: &Edge, watch: Watch) -> Self {
         let limits = &edge.options.limits;
@@ -65,53 +57,59 @@ impl Overseer {
         }
     }
 
-    /// Resolves when the exchange is no longer allowed. After a change, not knowing in time is not allowed.
-    /// While the node merely has no trust (its database is away, say), nothing says that anything changed: the
-    /// exchange then goes on for a while, and is judged as soon as trust is back. A change that arrives
-    /// meanwhile ends that at once.
+    /// Resolves when the exchange is no longer allowed. After a change that may concern it, not knowing in
+    /// time is not allowed. Else (the database is away, or everything has to be read again) nothing says that
+    /// its key changed: it then goes on for a while, and is judged as soon as that can be done. A change that
+    /// names it meanwhile ends that at once.
     pub(crate) async fn until_refused(&mut self) {
         loop {
             // The end of the interval is a reason to look, like a change.
-            let changed = timeout(self.interval, self.watch.changed()).await.is_ok();
-            let goes_on = if changed { self.settled_soon().await } else { self.settled().await };
+            let goes_on = match timeout(self.interval, self.watch.changed()).await {
+                Ok(Change::Named) => self.settled_soon().await,
+                Ok(Change::Broad) | Err(_) => self.settled().await,
+            };
             if !goes_on {
                 return;
             }
         }
     }
 
-    /// Whether it goes on, waiting for an answer as long as nothing has changed.
+    /// Whether it goes on, waiting for an answer as long as no change names it.
     async fn settled(&mut self) -> bool {
         let onlooker = self.clone();
         tokio::select! {
-            known = timeout(self.unknown_grace, onlooker.known(LOOK_AGAIN)) => known.unwrap_or(false),
-            () = self.watch.changed() => self.settled_soon().await,
+            known = timeout(self.unknown_grace, onlooker.known_in_turn()) => known.unwrap_or(false),
+            () = self.named() => self.settled_soon().await,
         }
     }
 
-    async fn settled_soon(&self) -> bool {
-        timeout(RECHECK_DEADLINE, self.known(LOOK_AGAIN_SOON)).await.unwrap_or(false)
+    async fn named(&mut self) {
+        while self.watch.changed().await != Change::Named {}
     }
 
-    /// Resolves when it is known whether the exchange is allowed.
-    async fn known(&self, pause: Duration) -> bool {
+    /// Resolves when it is known whether the exchange is allowed, looking when others let it.
+    async fn known_in_turn(&self) -> bool {
         loop {
-            match self.look().await {
-                Standing::Allowed => return true,
+            match self.verifier.recheck_in_turn(&self.watch).await {
+                Standing::Good => return true,
                 Standing::Refused => return false,
-                Standing::Unknown => sleep(pause).await,
+                Standing::Unknown => sleep(LOOK_AGAIN).await,
             }
         }
     }
 
-    async fn look(&self) -> Standing {
-        let trusted_before = self.verifier.is_trusted();
-        if self.is_allowed().await {
-            Standing::Allowed
-        } else if trusted_before && self.verifier.is_trusted() {
-            Standing::Refused
-        } else {
-            Standing::Unknown
+    /// Whether it goes on, after a change that may have taken its right away: soon, or it does not.
+    async fn settled_soon(&self) -> bool {
+        timeout(RECHECK_DEADLINE, self.known()).await.unwrap_or(false)
+    }
+
+    async fn known(&self) -> bool {
+        loop {
+            match self.verifier.recheck(&self.watch).await {
+                Standing::Good => return true,
+                Standing::Refused => return false,
+                Standing::Unknown => sleep(LOOK_AGAIN_SOON).await,
+            }
         }
     }
 
@@ -121,14 +119,10 @@ impl Overseer {
         loop {
             self.until_refused().await;
             sleep(grace).await;
-            if !self.is_allowed().await {
+            if self.verifier.recheck(&self.watch).await != Standing::Good {
                 return;
             }
         }
-    }
-
-    async fn is_allowed(&self) -> bool {
-        timeout(RECHECK_DEADLINE, self.verifier.recheck(&self.watch)).await.unwrap_or(false)
     }
 }
 

@@ -1,10 +1,12 @@
 //! Bodies that come in pieces: passed on at once, and cut when their key no longer allows them.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rndrkit_domain::time::Monotonic;
 use rndrkit_edge::{Limits, Route};
+use rndrkit_verifier::VerifierOptions;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -249,8 +251,16 @@ async fn an_end_that_only_time_brings_cuts_a_stream_at_the_next_look() {
 
 /// Looks often, and cuts after this long without trust.
 async fn impatient(upstream: &Upstream, untrusted_grace: Duration) -> World {
+    impatient_holding(VerifierOptions::default(), upstream, untrusted_grace).await
+}
+
+async fn impatient_holding(
+    holding: VerifierOptions,
+    upstream: &Upstream,
+    untrusted_grace: Duration,
+) -> World {
     let routes = vec![Route::new("/api/", upstream.uri())];
-    World::with(|options| {
+    World::holding(holding, |options| {
         options.routes = routes;
         let recheck_interval = Duration::from_millis(20);
         options.limits = Limits { recheck_interval, untrusted_grace, ..Limits::default() };
@@ -315,6 +325,66 @@ async fn a_node_that_has_forgotten_everything_reads_the_keys_of_its_streams_agai
     assert_eq!(tokio::time::timeout(Duration::from_secs(1), cut.is_closed()).await, Ok(true));
     permits.add_permits(3);
     assert!(goes_on.chunk().await.is_some());
+}
+
+#[tokio::test]
+async fn a_stream_goes_on_while_its_key_cannot_be_looked_up_and_nothing_has_changed() {
+    let (upstream, permits) = events().await;
+    let small = VerifierOptions { cache_keys: 2, ..VerifierOptions::default() };
+    let world = impatient_holding(small, &upstream, Duration::from_secs(60)).await;
+    let mut streams = Vec::new();
+    for _ in 0..20 {
+        let key = world.key();
+        let client = open(&world, &key).await;
+        streams.push((key, client));
+    }
+    world.source.failing.store(true, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    permits.add_permits(100);
+    for (_, client) in &mut streams {
+        assert!(client.chunk().await.is_some(), "cut although nothing is known to have changed");
+    }
+    let (key, mut client) = streams.pop().unwrap();
+    assert!(world.verifier.cached_keys() <= 2, "most are not in memory any more");
+    // A change that names the key is another matter: nobody can tell what it means.
+    world.revoke(&key);
+    assert!(tokio::time::timeout(Duration::from_secs(1), client.read_to_end()).await.is_ok());
+}
+
+#[tokio::test]
+async fn when_all_streams_have_to_be_judged_anew_at_once_only_those_of_ended_keys_are_cut() {
+    const STREAMS: usize = 200;
+    let (upstream, permits) = events().await;
+    let world = impatient(&upstream, Duration::from_secs(60)).await;
+    let mut streams = Vec::new();
+    for _ in 0..STREAMS {
+        let key = world.key();
+        let client = open(&world, &key).await;
+        streams.push((key, client));
+    }
+    // The look-ups together take longer than one waits for its turn.
+    world.source.delay_ms.store(100, Ordering::SeqCst);
+    let (mut unheard, mut revoked) = (streams.split_off(STREAMS - 10), streams.split_off(STREAMS - 20));
+    for (key, _) in &unheard {
+        world.revoke_unheard(key);
+    }
+    world.verifier.drop_everything();
+    for (key, _) in &revoked {
+        world.revoke(key);
+    }
+    let named = async {
+        for (_, client) in &mut revoked {
+            assert!(client.is_closed().await);
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(1), named).await.is_ok(), "their end was applied");
+    for (_, client) in &mut unheard {
+        assert!(client.is_closed().await);
+    }
+    permits.add_permits(STREAMS * 5);
+    for (_, client) in &mut streams {
+        assert!(client.chunk().await.is_some(), "cut for want of a turn");
+    }
 }
 
 #[tokio::test]

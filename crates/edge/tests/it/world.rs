@@ -64,6 +64,8 @@ pub(crate) struct Source {
     stored: Mutex<Stored>,
     head: AtomicU64,
     pub(crate) failing: AtomicBool,
+    /// How long a look-up takes.
+    pub(crate) delay_ms: AtomicU64,
 }
 
 impl Source {
@@ -83,6 +85,10 @@ impl Source {
 impl KeySource for Source {
     fn load(&self, digest: Digest) -> BoxFuture<'_, Result<Loaded, SourceError>> {
         Box::pin(async move {
+            match self.delay_ms.load(Ordering::SeqCst) {
+                0 => {}
+                delay => tokio::time::sleep(Duration::from_millis(delay)).await,
+            }
             let stored = self.stored.lock();
             self.answer(Loaded { head: self.head(), found: stored.keys.get(&digest).cloned() })
         })
@@ -143,9 +149,14 @@ impl World {
     }
 
     pub(crate) async fn with(change: impl FnOnce(&mut EdgeOptions)) -> Self {
+        Self::holding(VerifierOptions::default(), change).await
+    }
+
+    /// With a verifier that holds as much as this.
+    pub(crate) async fn holding(options: VerifierOptions, change: impl FnOnce(&mut EdgeOptions)) -> Self {
         let clock = Arc::new(ManualClock::at(Timestamp::from_unix_ms(1_800_000_000_000)));
         let source = Arc::new(Source::default());
-        let verifier = Verifier::new(VerifierOptions::default(), clock.clone(), source.clone());
+        let verifier = Verifier::new(options, clock.clone(), source.clone());
         verifier.set_prefixes(vec![KeyPrefix::parse("rk_live_").unwrap()]);
         verifier.set_trust(Monotonic(u64::MAX));
 

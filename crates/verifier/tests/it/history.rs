@@ -9,7 +9,9 @@ use rndrkit_domain::feed::{FeedEntry, FeedHead, FeedKind};
 use rndrkit_domain::key_text::{Digest, KeyPrefix, mint};
 use rndrkit_domain::time::{Clock, ManualClock, Monotonic, Timestamp};
 use rndrkit_domain::token::Scope;
-use rndrkit_verifier::{Continuation, Follower, FollowerOptions, Lost, Place, TokenDenial, VerifierOptions};
+use rndrkit_verifier::{
+    Continuation, Follower, FollowerOptions, Lost, Place, Standing, TokenDenial, VerifierOptions,
+};
 
 use crate::world::{TestKey, World, beginning};
 
@@ -166,5 +168,5 @@ async fn ends_come_in_time_although_the_nodes_clock_is_behind() {
     world.pass(Duration::from_millis(100));
     assert_eq!(world.code(&key).await, "key_expired");
     assert_eq!(world.verifier.authenticate_token_digest(digest).await.unwrap_err(), TokenDenial::Invalid);
-    assert!(!world.verifier.recheck(&watch).await);
+    assert_eq!(world.verifier.recheck(&watch).await, Standing::Refused);
 }
