@@ -22,7 +22,7 @@ use super::share::{Brought, Sent};
 use super::waiting::WaitingCount;
 use crate::account::AccountState;
 use crate::meters::SliceMeters;
-use crate::source::{BudgetAuthority, Grant, SourceError};
+use crate::source::{BudgetAuthority, Draw, Grant, SourceError};
 use crate::verifier::Verifier;
 
 /// Accounts in one statement at most.
@@ -45,7 +45,8 @@ pub(crate) struct Pool {
     pub(crate) meters: SliceMeters,
 }
 
-/// Accounts to draw for. Each is here at most once, so there are no more than accounts.
+/// Accounts to draw for. Each is here once, and once more for every change of it since the last statement;
+/// those are passed over when their turn comes.
 #[derive(Debug, Default)]
 struct Queue {
     /// Requests wait for these.
@@ -173,14 +174,7 @@ impl Drawer {
             return;
         }
         let draws: Vec<_> = sent.iter().map(|(_, sent)| sent.draw).collect();
-        pool.meters.statements.increment(1);
-        let answer = timeout(DRAW_DEADLINE, self.authority.draw(&draws))
-            .await
-            .unwrap_or_else(|_| Err(SourceError::new("drawing from budgets took too long")));
-        let answer = match answer {
-            Ok(grants) if grants.len() != draws.len() => Err(SourceError::new("not every draw was answered")),
-            other => other,
-        };
+        let answer = self.ask(pool, &draws).await;
         let now = self.verifier.clock().monotonic();
         self.keep_pace(sent_at, now, answer.is_ok());
         match answer {
@@ -196,6 +190,19 @@ impl Drawer {
                     account.land(sent, Brought::Failed, now);
                 }
             }
+        }
+    }
+
+    /// Without trust, what is known of the accounts may be of a history that is lost: then nobody is asked.
+    async fn ask(&self, pool: &Pool, draws: &[Draw]) -> Result<Vec<Grant>, SourceError> {
+        if !self.verifier.is_trusted() {
+            return Err(SourceError::new("this node has no trust, and draws nothing until it has"));
+        }
+        pool.meters.statements.increment(1);
+        let answer = timeout(DRAW_DEADLINE, self.authority.draw(draws)).await;
+        match answer.unwrap_or_else(|_| Err(SourceError::new("drawing from budgets took too long"))) {
+            Ok(grants) if grants.len() != draws.len() => Err(SourceError::new("not every draw was answered")),
+            other => other,
         }
     }
 

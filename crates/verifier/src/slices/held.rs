@@ -4,6 +4,7 @@ use rndrkit_domain::time::Monotonic;
 
 /// Slices held at once; more are merged, with the earlier lapse.
 const MAX_SLICES: usize = 4;
+
 /// Requests drawn and not spent.
 #[derive(Debug, Clone, Copy, Default)]
 struct Slice {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use rndrkit_domain::account::AccountStatus;
 use rndrkit_domain::feed::FeedKind;
+use rndrkit_domain::time::Monotonic;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
@@ -329,4 +330,20 @@ async fn draws_waits_and_what_lapses_are_counted() {
     nodes.authority.down.store(true, Ordering::SeqCst);
     nodes.code(&key, 1).await;
     is(r#"draws_total{outcome="failed"}"#, 1.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_drawn_without_trust() {
+    let (nodes, key) = one();
+    nodes.authority.slow_ms.store(20, Ordering::SeqCst);
+    assert_eq!(nodes.ask(0, &key, 1).await.verified.decision.code(), "valid");
+    // Its draw is due only after a pause.
+    let asked = asking(&nodes, &key).await;
+    let before = nodes.authority.statements();
+    nodes.verifiers[0].untrust();
+    pass(500).await;
+    assert_eq!(nodes.authority.statements(), before);
+    assert_eq!(asked.await.unwrap(), "unavailable");
+    nodes.verifiers[0].set_trust(Monotonic(u64::MAX));
+    assert_eq!(nodes.ask(0, &key, 1).await.verified.decision.code(), "valid");
 }
