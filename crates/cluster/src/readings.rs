@@ -14,21 +14,21 @@ use crate::shared::Shared;
 /// How long one reading may take before somebody else tries.
 const READ_DEADLINE: Duration = Duration::from_secs(1);
 
-/// Drawn by who wants a reading that begins later than now.
+/// Issued to who wants a reading that begins later than now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Ticket(u64);
 
 /// One attempt to read the list.
 #[derive(Debug)]
 pub(crate) struct Reading {
-    /// The newest ticket that had been drawn when it began.
+    /// The newest ticket that had been issued when it began.
     covers: Ticket,
     /// None: it failed.
     pub(crate) roster: Option<Roster>,
 }
 
 impl Reading {
-    /// Whether it began after `ticket` was drawn.
+    /// Whether it began after `ticket` was issued.
     pub(crate) fn covers(&self, ticket: Ticket) -> bool {
         self.covers >= ticket
     }
@@ -87,7 +87,7 @@ impl Updates<'_> {
 pub(crate) struct Readings {
     registry: Arc<dyn Registry>,
     shared: Arc<Shared>,
-    drawn: AtomicU64,
+    issued: AtomicU64,
     turn: Mutex<()>,
     /// Held by the one who listens for confirmations on behalf of all.
     ear: Mutex<()>,
@@ -100,15 +100,15 @@ impl Readings {
         Self {
             registry,
             shared,
-            drawn: AtomicU64::new(0),
+            issued: AtomicU64::new(0),
             turn: Mutex::new(()),
             ear: Mutex::new(()),
             latest: Latest { reading: parking_lot::Mutex::new((0, Arc::new(none))), changed: Notify::new() },
         }
     }
 
-    pub(crate) fn draw(&self) -> Ticket {
-        Ticket(self.drawn.fetch_add(1, Ordering::AcqRel) + 1)
+    pub(crate) fn issue(&self) -> Ticket {
+        Ticket(self.issued.fetch_add(1, Ordering::AcqRel) + 1)
     }
 
     pub(crate) const fn subscribe(&self) -> Updates<'_> {
@@ -121,7 +121,7 @@ impl Readings {
         if self.latest.get().1.covers(ticket) {
             return;
         }
-        let covers = Ticket(self.drawn.load(Ordering::Acquire));
+        let covers = Ticket(self.issued.load(Ordering::Acquire));
         let read = tokio::select! {
             biased;
             read = self.registry.roster() => read,
@@ -145,10 +145,10 @@ impl Readings {
     /// Reads again after `pause`, or as soon as a node may have confirmed something. Whoever only paused is
     /// content with what others read meanwhile.
     pub(crate) async fn read_after(&self, pause: Duration) {
-        let mut ticket = self.draw();
+        let mut ticket = self.issue();
         tokio::select! {
             biased;
-            () = self.heard() => ticket = self.draw(),
+            () = self.heard() => ticket = self.issue(),
             () = self.shared.machine.rest.rest(pause) => {}
         }
         self.read(ticket).await;

@@ -63,7 +63,7 @@ impl Waiter {
     /// without any database. Drive it to its end even if whoever asked has gone.
     pub async fn confirm(&self, number: FeedNumber) -> Result<Confirmed, WaitError> {
         // Before anything else: from here on the longest wait counts.
-        let mut wait = Wait::new(number, self.readings.draw(), &self.shared);
+        let mut wait = Wait::new(number, self.readings.issue(), &self.shared);
         self.shared.nudge();
         let mut updates = self.readings.subscribe();
         let mut pauses = PAUSES.into_iter();
