@@ -67,6 +67,7 @@ macro_rules! settled {
 
 /// Draws for all accounts that have a row. The rows are locked in the order of their ids, so that nodes never
 /// wait for each other in a circle; what they hold is read after that, and time does not run backwards for a row.
+/// (Where the server's clock is set back, nothing flows into a row until the clock has caught up with it.)
 /// A row of an older revision is settled with the rate that it had before it is cut to the new burst. A row of a
 /// newer one is left alone, unless the account itself is not that new: a node that still trusts a history that was
 /// lost has drawn. The account is only asked where the row has that revision in the statement's snapshot already:
