@@ -344,6 +344,11 @@ impl Verifier {
     }
 
     /// The clock that ends are judged by, at `now`.
+    /// What time it is by the clock that ends are judged by.
+    pub fn wall(&self) -> Timestamp {
+        self.wall_at(self.clock.monotonic())
+    }
+
     pub(crate) fn wall_at(&self, now: Monotonic) -> Timestamp {
         self.wall.at(now).unwrap_or_else(|| self.clock.now())
     }

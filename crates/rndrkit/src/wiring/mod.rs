@@ -4,6 +4,7 @@
 //! without [`Server::stop`] is what `kill -9` would do.
 
 mod adapters;
+mod clock;
 mod confirm;
 mod convert;
 mod error;

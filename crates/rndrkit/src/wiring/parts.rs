@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::adapters::StoreSource;
+use super::clock::CommonClock;
 use super::error::StartError;
 use super::following::{Following, Ground, replay_always};
 use super::health::{NodeHealth, install_metrics};
@@ -28,6 +29,11 @@ use crate::config::{DataFolder, Settings};
 
 /// How often counted use is written: what a crash may lose (promise 7).
 const FLUSH_EVERY: Duration = Duration::from_secs(10);
+/// How long a stop waits for the database, step by step: ten seconds in all, after which whoever stops processes
+/// is about to lose patience.
+const CARRY_WITHIN: Duration = Duration::from_secs(5);
+const LEAVE_WITHIN: Duration = Duration::from_secs(3);
+const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 /// How long the first catching-up may take.
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
@@ -63,11 +69,13 @@ impl Parts {
         let (operator_token, operator_token_file) = operator_token(settings, folder.as_ref(), &*entropy)?;
         let store = open_store(settings, folder.as_mut()).await?;
         let prefix = Prefix::remember(settings, &store, &*clock, &*entropy).await?;
-        let source = StoreSource::new(store.clone(), clock.clone());
+        let common = CommonClock::new(clock.clone());
+        let source = StoreSource::new(store.clone(), common.clone());
         let options = convert::verifier_options(settings);
         let (budgets, keys) = (convert::budgets(settings), Arc::new(source.clone()));
         let verifier = Verifier::with_budgets(budgets, options, clock.clone(), keys);
         verifier.set_prefixes(prefix.all.clone());
+        common.follow(&verifier);
 
         let edge_options = convert::edge_options(settings, operator_token);
         let edge = Edge::new(edge_options, verifier.clone(), clock.clone(), entropy.clone())?;
@@ -75,7 +83,7 @@ impl Parts {
         let (stop, stopping) = watch::channel(false);
         let ground = Ground { settings, store, source, verifier, clock, entropy, stopping };
         let following = Following::begin(&ground)?;
-        let control = match make_control(&ground, &following).await {
+        let control = match make_control(&ground, &following, common.clone()).await {
             Ok(control) => control,
             Err(error) => {
                 // In order, or changes on other nodes would wait for one that never decided anything.
@@ -88,7 +96,7 @@ impl Parts {
             control.introduce_prefix(number);
         }
         let tasks = carriers(&ground);
-        let Ground { store, verifier, clock, .. } = ground;
+        let Ground { store, verifier, .. } = ground;
         let health =
             Arc::new(NodeHealth::new(verifier.clone(), store.clone(), metrics, following.place.clone()));
         let mut background = Vec::new();
@@ -96,7 +104,7 @@ impl Parts {
             background.push(tokio::spawn(replay_always(place.member.clone(), control.clone())));
         }
         let upkeep =
-            upkeep::run(store.clone(), control.clone(), clock, health.clone(), settings.retention.clone());
+            upkeep::run(store.clone(), control.clone(), common, health.clone(), settings.retention.clone());
         background.push(tokio::spawn(upkeep));
         Ok(Self {
             control,
@@ -129,19 +137,33 @@ impl Parts {
         self.following.place.as_ref().map(|place| place.member.status())
     }
 
-    /// Ends the tasks in order: counters are written, nothing is believed any more, the node leaves the list.
+    /// Ends the tasks in order: counters are written, nothing is believed any more, the node leaves the list. A
+    /// database that says nothing does not keep the process from ending.
     pub(super) async fn stop(self) {
         self.background.iter().for_each(JoinHandle::abort);
         self.stop.send_replace(true);
-        for task in self.tasks {
-            if let Err(error) = task.await {
-                tracing::error!(%error, "a task ended badly");
+        let carried = async {
+            for task in self.tasks {
+                if let Err(error) = task.await {
+                    tracing::error!(%error, "a task ended badly");
+                }
             }
-        }
-        self.following.ended().await;
-        if let Err(error) = self.store.close().await {
-            tracing::warn!(%error, "the database was not closed in order");
-        }
+        };
+        in_time(CARRY_WITHIN, "the last use counted by this process was not written in time", carried).await;
+        in_time(LEAVE_WITHIN, "this node did not leave the list of nodes in time", self.following.ended())
+            .await;
+        let closed = async {
+            if let Err(error) = self.store.close().await {
+                tracing::warn!(%error, "the database was not closed in order");
+            }
+        };
+        in_time(CLOSE_WITHIN, "the connections to the database were not closed in time", closed).await;
+    }
+}
+
+async fn in_time(limit: Duration, otherwise: &'static str, work: impl Future<Output = ()>) {
+    if tokio::time::timeout(limit, work).await.is_err() {
+        tracing::warn!("{otherwise}");
     }
 }
 
@@ -194,12 +216,16 @@ fn carriers(ground: &Ground<'_>) -> Vec<JoinHandle<()>> {
 }
 
 /// The control plane, once the verifier follows the feed and the database has the settings' plans.
-async fn make_control(ground: &Ground<'_>, following: &Following) -> Result<Control, StartError> {
-    let Ground { settings, store, verifier, clock, entropy, .. } = ground;
+async fn make_control(
+    ground: &Ground<'_>,
+    following: &Following,
+    clock: Arc<CommonClock>,
+) -> Result<Control, StartError> {
+    let Ground { settings, store, verifier, entropy, .. } = ground;
     wait_until_ready(verifier).await?;
     let confirm = following.confirm.clone();
     let control_settings = convert::control_settings(settings);
-    let control = Control::new(control_settings, store.clone(), clock.clone(), entropy.clone(), confirm)?;
+    let control = Control::new(control_settings, store.clone(), clock, entropy.clone(), confirm)?;
     control.sync_plans(settings.product.plans.clone()).await?;
     Ok(control)
 }
