@@ -221,7 +221,9 @@ impl Verifier {
                     self.meters().budget_restarts.increment(1);
                 }
                 let entry = Arc::new(KeyEntry::new(&facts, account));
-                if facts.revoked { Held::Revoked(entry) } else { Held::Good(entry) }
+                // The database may have lost the revocation; this node has not.
+                let is_revoked = facts.revoked || position.revocations.contains(&facts.key_id);
+                if is_revoked { Held::Revoked(entry) } else { Held::Good(entry) }
             }
         };
         // Removed before anything is inserted, so that what leaves the cache by itself is an eviction.

@@ -82,11 +82,7 @@ async fn the_page_after_a_deletion_says_on_how_many_servers_the_key_is_refused()
 #[tokio::test]
 async fn a_node_lives_by_the_address_past_the_pooler_and_looks_keys_up_by_the_other() {
     let Some(database) = TestDatabase::postgres_or_notice().await else { return };
-    let (before, rest) = database.url().split_once('@').unwrap();
-    let (host, name) = rest.split_once('/').unwrap();
-    let address = tokio::net::lookup_host(host).await.unwrap().next().unwrap();
-    let direct = Proxy::to(address).await;
-    let control_url = format!("{before}@{}/{name}", direct.address());
+    let (direct, control_url) = proxied(&database).await;
     let server = Server::start(&[
         ("RNDRKIT_DATABASE_URL", database.url()),
         ("RNDRKIT_DATABASE_CONTROL_URL", &control_url),
@@ -138,4 +134,36 @@ async fn the_metrics_of_several_nodes_move() {
     let reaped = async |server: &Server| server.metric("rndrkit_nodes_reaped_total").await == 1.0;
     assert!(other.eventually(reaped).await);
     assert!(other.eventually(async |server: &Server| server.metric("rndrkit_nodes").await == 1.0).await);
+}
+
+/// A proxy in front of the database, and the address by which it is reached.
+async fn proxied(database: &TestDatabase) -> (Proxy, String) {
+    let (before, rest) = database.url().split_once('@').unwrap();
+    let (host, name) = rest.split_once('/').unwrap();
+    let address = tokio::net::lookup_host(host).await.unwrap().next().unwrap();
+    let proxy = Proxy::to(address).await;
+    let url = format!("{before}@{}/{name}", proxy.address());
+    (proxy, url)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_told_to_stop_ends_although_its_database_says_nothing_any_more() {
+    let Some(database) = TestDatabase::postgres_or_notice().await else { return };
+    let (line, url) = proxied(&database).await;
+    let mut server = Server::start(&[
+        ("RNDRKIT_DATABASE_URL", url.as_str()),
+        ("RNDRKIT_OPERATOR_TOKEN", TOKEN),
+        ("RNDRKIT_TRUST_SECONDS", "4"),
+        ("RNDRKIT_SHUTDOWN_SECONDS", "1"),
+    ])
+    .await;
+    let account = server.account("ada@example.com", "agency").await;
+    let (_, secret) = server.key(&account, "Production").await;
+    // Counted use is to be written at the end.
+    assert_eq!(server.look(&secret).await.1["valid"], json!(true));
+    line.set(Traffic::Swallowed);
+    let begun = std::time::Instant::now();
+    let ended = tokio::task::spawn_blocking(move || (server.terminate(), server.log())).await.unwrap();
+    assert_eq!(ended.0, Some(0), "{}", ended.1);
+    assert!(begun.elapsed() < std::time::Duration::from_secs(25), "took {:?}:\n{}", begun.elapsed(), ended.1);
 }

@@ -132,6 +132,11 @@ async fn keys_whose_end_was_applied_within_the_hour_are_remembered_through_a_los
     world.verifier.lose_history(head(1, 5, 1), Lost::Older).await.unwrap();
     assert_eq!(world.verifier.place(), Place { number: 1, tag: 5 });
     assert_eq!(world.verifier.remembered_revocations(), [keys[0].id, keys[1].id]);
+    // The database that came back knows nothing of the end; this node refuses the key all the same.
+    world.source.database.lock().keys.get_mut(&keys[1].digest).unwrap().revoked = false;
+    world.verifier.drop_everything();
+    assert_eq!(world.code(&keys[1]).await, "key_revoked");
+    assert_eq!(world.code(&keys[2]).await, "valid");
     world.pass(Duration::from_secs(1_801));
     assert_eq!(world.verifier.remembered_revocations(), [keys[1].id]);
 }
