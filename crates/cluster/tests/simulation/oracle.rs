@@ -4,7 +4,7 @@
 //! database that is not older than what had been answered when the request began.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -94,6 +94,8 @@ pub(crate) struct Oracle {
     /// Versions that were lost and may still be believed, until the first answer after the loss.
     ghosts: RefCell<Vec<Arc<Version>>>,
     ghosts_allowed: Cell<bool>,
+    /// Secrets whose key was ended by a commit that was lost: a node that saw it refuses them all the same.
+    ended_and_lost: RefCell<BTreeSet<Digest>>,
     created: RefCell<BTreeMap<Digest, usize>>,
     buckets: RefCell<BTreeMap<AccountId, Bucket>>,
 }
@@ -108,6 +110,7 @@ impl Oracle {
             lost_at: Cell::new(None),
             ghosts: RefCell::default(),
             ghosts_allowed: Cell::new(false),
+            ended_and_lost: RefCell::default(),
             created: RefCell::default(),
             buckets: RefCell::default(),
         }
@@ -162,6 +165,10 @@ impl Oracle {
         self.cut.set(cut);
         self.floor.set(self.floor.get().min(cut));
         self.lost_at.set(Some(self.shared.real.now()));
+        let ended = lost.iter().flat_map(|version| {
+            version.by_digest.keys().filter(|digest| version.key_code(digest) == "key_revoked")
+        });
+        self.ended_and_lost.borrow_mut().extend(ended);
         let mut ghosts = self.ghosts.borrow_mut();
         if !self.ghosts_allowed.replace(true) {
             ghosts.clear();
@@ -169,6 +176,11 @@ impl Oracle {
         ghosts.extend(lost.iter().cloned());
         self.created.borrow_mut().values_mut().for_each(|place| *place = (*place).min(cut));
         self.buckets.borrow_mut().clear();
+    }
+
+    /// Whether a node may remember the end of this secret's key although the database does not.
+    pub(crate) fn may_remember_the_end_of(&self, digest: &Digest) -> bool {
+        self.ended_and_lost.borrow().contains(digest)
     }
 
     /// Runs `test` on every version that something which began then may follow from.
@@ -198,7 +210,8 @@ impl Oracle {
         let explained = self.any_version(begun, |version| version.key_code(&key.digest) == key_code)
             && account_code.is_none_or(|wanted| {
                 self.any_version(begun, |version| version.account_code(&key.account) == wanted)
-            });
+            })
+            || (code == "key_revoked" && self.may_remember_the_end_of(&key.digest));
         assert!(
             explained,
             "answered {code}, which nothing since place {} explains; asked at {:?}; answered by process {}",
