@@ -3,7 +3,7 @@
 //!
 //! A node ([`Member`]) believes what it holds only until a term after a question that it sent itself; whoever
 //! makes a change ([`Waiter`]) waits until every node has applied it or can believe nothing older any more.
-//! Deliberately absent: SQL and HTTP (the database is behind [`line`]'s traits), and the decision on a request
+//! Deliberately absent: SQL and HTTP (the database is behind [`mod@line`]'s traits), and the decision on a request
 //! (the verifier's).
 
 pub mod line;

@@ -19,7 +19,7 @@ use crate::schema::{self, SchemaStatus};
 use crate::sql::{NumberRow, Pool, StatementCount, Transaction};
 use rows::{Table, Total, count};
 
-/// What is copied, parents before children. A test compares this and [`LEFT`] with the schema.
+/// What is copied, parents before children. A test compares this, and what is left behind, with the schema.
 pub(crate) const COPIED: &[&str] = &[
     "revisions",
     "plans",
