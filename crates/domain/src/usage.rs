@@ -42,6 +42,81 @@ impl UsagePeriod {
     }
 }
 
+/// What kind of answer an admitted request got (RFC 9110, section 15).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StatusClass {
+    /// 2xx, and 101: the one interim status that ends a request.
+    Successful,
+    /// 3xx.
+    Redirection,
+    /// 4xx.
+    ClientError,
+    /// 5xx, whoever made it: the upstream, or we in its place.
+    ServerError,
+}
+
+impl StatusClass {
+    /// Every class.
+    pub const ALL: [Self; 4] = [Self::Successful, Self::Redirection, Self::ClientError, Self::ServerError];
+
+    /// The class of a status code.
+    #[must_use]
+    pub const fn of(status: u16) -> Self {
+        match status {
+            0..300 => Self::Successful,
+            300..400 => Self::Redirection,
+            400..500 => Self::ClientError,
+            500.. => Self::ServerError,
+        }
+    }
+}
+
+/// Answers counted, by class. Fewer than the requests let through where the answer is not seen (forward auth,
+/// verify) or has not come yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AnswerCounts {
+    /// 2xx and 101.
+    pub successful: u64,
+    /// 3xx.
+    pub redirection: u64,
+    /// 4xx.
+    pub client_error: u64,
+    /// 5xx.
+    pub server_error: u64,
+}
+
+impl AnswerCounts {
+    /// One answer.
+    #[must_use]
+    pub const fn one(class: StatusClass) -> Self {
+        let mut counts = Self { successful: 0, redirection: 0, client_error: 0, server_error: 0 };
+        match class {
+            StatusClass::Successful => counts.successful = 1,
+            StatusClass::Redirection => counts.redirection = 1,
+            StatusClass::ClientError => counts.client_error = 1,
+            StatusClass::ServerError => counts.server_error = 1,
+        }
+        counts
+    }
+
+    /// All answers together.
+    #[must_use]
+    pub const fn total(self) -> u64 {
+        self.successful + self.redirection + self.client_error + self.server_error
+    }
+
+    /// Both together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            successful: self.successful.saturating_add(other.successful),
+            redirection: self.redirection.saturating_add(other.redirection),
+            client_error: self.client_error.saturating_add(other.client_error),
+            server_error: self.server_error.saturating_add(other.server_error),
+        }
+    }
+}
+
 /// Requests counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct UsageCounts {
@@ -51,6 +126,21 @@ pub struct UsageCounts {
     pub limited: u64,
     /// Refused for another reason (plan, suspension) with a right and active secret.
     pub refused: u64,
+    /// What those that were let through were answered, where the gateway saw it.
+    pub answers: AnswerCounts,
+}
+
+impl UsageCounts {
+    /// Both together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            allowed: self.allowed.saturating_add(other.allowed),
+            limited: self.limited.saturating_add(other.limited),
+            refused: self.refused.saturating_add(other.refused),
+            answers: self.answers.plus(other.answers),
+        }
+    }
 }
 
 /// What one key did in one minute, to be added to what is stored.

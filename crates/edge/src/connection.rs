@@ -23,6 +23,8 @@ pub(crate) struct Connection {
     pub(crate) peer: SocketAddr,
     /// Whether it is encrypted.
     pub(crate) tls: bool,
+    /// Which worker serves it: it alone uses that worker's pools of upstream connections.
+    pub(crate) worker: usize,
     cut: Notify,
     phase: watch::Receiver<Phase>,
     _permit: OwnedSemaphorePermit,
@@ -33,11 +35,12 @@ impl Connection {
     pub(crate) fn new(
         peer: SocketAddr,
         tls: bool,
+        worker: usize,
         phase: watch::Receiver<Phase>,
         permit: OwnedSemaphorePermit,
         count: ConnectionCount,
     ) -> Self {
-        Self { peer, tls, cut: Notify::new(), phase, _permit: permit, _count: count }
+        Self { peer, tls, worker, cut: Notify::new(), phase, _permit: permit, _count: count }
     }
 
     /// Closes the socket at once, whatever is in progress.

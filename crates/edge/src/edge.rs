@@ -28,7 +28,7 @@ use crate::gateway::upstream::{Upstream, default_tls};
 use crate::meters::{Door, ListenerKind, Meters};
 use crate::options::{EdgeOptions, Route};
 use crate::problem::{self, Wording};
-use crate::{shape, verify};
+use crate::{authz, shape, verify};
 
 /// The service behind everything that the data plane does not answer itself: dashboard, `/api/rk`, operator API.
 ///
@@ -118,7 +118,14 @@ impl Edge {
         Service { edge: self.clone(), kind: Kind::Telemetry(fallback) }
     }
 
-    /// What the internal listener serves: verify, and `fallback` for the rest.
+    /// What forward auth's own listener serves: its questions and nothing else.
+    #[must_use]
+    pub fn authz(self: &Arc<Self>) -> Service {
+        Service { edge: self.clone(), kind: Kind::Authz }
+    }
+
+    /// What the internal listener serves: verify, forward auth unless it has a listener of its own, and
+    /// `fallback` for the rest.
     #[must_use]
     pub fn internal(self: &Arc<Self>, fallback: Fallback) -> Service {
         Service { edge: self.clone(), kind: Kind::Internal(fallback) }
@@ -249,6 +256,7 @@ impl Exchange {
 enum Kind {
     Public(Fallback),
     Gateway,
+    Authz,
     Internal(Fallback),
     Telemetry(Fallback),
 }
@@ -270,7 +278,7 @@ impl Service {
         match self.kind {
             Kind::Public(_) => ListenerKind::Public,
             Kind::Gateway => ListenerKind::Gateway,
-            Kind::Internal(_) | Kind::Telemetry(_) => ListenerKind::Internal,
+            Kind::Authz | Kind::Internal(_) | Kind::Telemetry(_) => ListenerKind::Internal,
         }
     }
 
@@ -310,6 +318,10 @@ impl Service {
             Kind::Gateway => gateway::serve(edge, exchange, &edge.gateway_routes, None, request).await,
             Kind::Public(fallback) if is_api(request.uri().path(), &edge.options.own_path) => {
                 gateway::serve(edge, exchange, &edge.public_routes, Some(fallback.clone()), request).await
+            }
+            Kind::Authz => authz::serve(edge, exchange, request).await,
+            Kind::Internal(_) if !edge.options.separate_authz && authz::is_asked(request.uri().path()) => {
+                authz::serve(edge, exchange, request).await
             }
             Kind::Internal(_) if request.method() == Method::POST && request.uri().path() == verify::PATH => {
                 verify::serve(edge, exchange, request).await

@@ -1,8 +1,9 @@
-//! HTTP of the data plane: listeners, the gateway, the reserved tree's judgement, and verify.
+//! HTTP of the data plane: listeners, the gateway, the reserved tree's judgement, forward auth, and verify.
 //!
 //! Every request is dispatched by its path; what is not the data plane's goes to an opaque service. Deliberately
 //! absent: SQL, what a decision rests on (`rndrkit-verifier`), and every page or call of the control plane.
 
+mod authz;
 mod body;
 mod client_address;
 mod connection;

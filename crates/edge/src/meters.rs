@@ -17,6 +17,8 @@ pub(crate) enum Door {
     Own,
     /// `POST /v1/keys/verify`.
     Verify,
+    /// `/authz/…`.
+    Authz,
 }
 
 impl Door {
@@ -25,6 +27,7 @@ impl Door {
             Self::Gateway => "gateway",
             Self::Own => "self",
             Self::Verify => "verify",
+            Self::Authz => "authz",
         }
     }
 }
@@ -53,6 +56,7 @@ pub(crate) struct Meters {
     gateway: DoorMeters,
     own: DoorMeters,
     verify: DoorMeters,
+    authz: DoorMeters,
     /// Streams and slow exchanges ended because their key or account no longer allows them.
     pub(crate) streams_cut: Counter,
     /// Requests that an upstream failed: not reached, broken, or too slow.
@@ -79,6 +83,7 @@ impl Meters {
             gateway: DoorMeters::new(Door::Gateway),
             own: DoorMeters::new(Door::Own),
             verify: DoorMeters::new(Door::Verify),
+            authz: DoorMeters::new(Door::Authz),
             streams_cut: counter!("rndrkit_streams_cut_total"),
             upstream_failures: counter!("rndrkit_upstream_failures_total"),
             public_connections: gauge!("rndrkit_connections", "listener" => "public"),
@@ -104,6 +109,7 @@ impl Meters {
             Door::Gateway => &self.gateway,
             Door::Own => &self.own,
             Door::Verify => &self.verify,
+            Door::Authz => &self.authz,
         };
         match decision {
             Decision::Allowed { .. } => meters.valid.increment(1),

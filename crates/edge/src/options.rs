@@ -4,6 +4,7 @@
 //! change while the process runs.
 
 use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -147,6 +148,12 @@ pub struct EdgeOptions {
     pub separate_gateway: bool,
     /// Whose forwarded headers are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whether forward auth has a listener of its own; the internal one then does not answer it.
+    pub separate_authz: bool,
+    /// Who may ask forward auth.
+    pub authz_callers: Vec<IpNet>,
+    /// Digest of what callers of forward auth send in `X-Rk-Authz-Secret` too, if that is wanted.
+    pub authz_secret: Option<Digest>,
     /// Digest of the operator token.
     pub operator_token: Digest,
     /// Names of plans, for answers.
@@ -168,6 +175,12 @@ impl EdgeOptions {
             routes: Vec::new(),
             separate_gateway: false,
             trusted_proxies: Vec::new(),
+            separate_authz: false,
+            authz_callers: vec![
+                IpNet::from(IpAddr::from([127, 0, 0, 1])),
+                IpNet::from(IpAddr::from(Ipv6Addr::LOCALHOST)),
+            ],
+            authz_secret: None,
             operator_token,
             plan_names: Arc::new(|plan: &PlanId| plan.as_str().to_owned()),
             limits: Limits::default(),

@@ -46,7 +46,7 @@ pub async fn serve(listener: Listener, service: Service, shutdown: impl Future<O
         match accepted {
             Ok((stream, peer, permit)) => {
                 let count = service.edge().meters.connected(service.listener_kind());
-                let connection = Connection::new(peer, tls.is_some(), phase.subscribe(), permit, count);
+                let connection = Connection::new(peer, tls.is_some(), 0, phase.subscribe(), permit, count);
                 tokio::spawn(run(stream, Arc::new(connection), service.clone(), tls.clone()));
             }
             Err(error) if concerns_one_connection(&error) => {}

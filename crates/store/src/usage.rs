@@ -39,6 +39,7 @@ impl DayRow {
                 allowed: read_count(self.allowed)?,
                 limited: read_count(self.limited)?,
                 refused: read_count(self.refused)?,
+                ..UsageCounts::default()
             },
         })
     }

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use rndrkit_domain::id::{AccountId, KeyId};
 use rndrkit_domain::key_text::Digest;
 use rndrkit_domain::time::Timestamp;
-use rndrkit_domain::usage::{LastUse, UsageCounts, UsageDelta, UsagePeriod};
+use rndrkit_domain::usage::{AnswerCounts, LastUse, StatusClass, UsageCounts, UsageDelta, UsagePeriod};
 
 use crate::meters;
 
@@ -52,16 +52,8 @@ struct Row {
 
 impl Row {
     fn merge(&mut self, other: &Self) {
-        self.counts = sum(self.counts, other.counts);
+        self.counts = self.counts.plus(other.counts);
         self.last_used_at = self.last_used_at.max(other.last_used_at);
-    }
-}
-
-const fn sum(left: UsageCounts, right: UsageCounts) -> UsageCounts {
-    UsageCounts {
-        allowed: left.allowed + right.allowed,
-        limited: left.limited + right.limited,
-        refused: left.refused + right.refused,
     }
 }
 
@@ -96,7 +88,17 @@ impl UsageBuffer {
             allowed: one(what == Use::Allowed),
             limited: one(what == Use::Limited),
             refused: one(what == Use::Refused),
+            answers: AnswerCounts::default(),
         };
+        self.count(owner, at, counts);
+    }
+
+    /// Counts what an admitted request was answered, in the minute of the answer.
+    pub(crate) fn answered(&self, owner: &Owner, at: Timestamp, class: StatusClass) {
+        self.count(owner, at, UsageCounts { answers: AnswerCounts::one(class), ..UsageCounts::default() });
+    }
+
+    fn count(&self, owner: &Owner, at: Timestamp, counts: UsageCounts) {
         let row = Row { key_id: owner.key_id, account_id: owner.account_id, counts, last_used_at: at };
         self.add((owner.digest, at.floor_to(UsagePeriod::Minute.length())), row);
     }
@@ -156,11 +158,11 @@ impl Batch {
     pub(crate) fn deltas(&self) -> Vec<UsageDelta> {
         let mut sums: BTreeMap<(KeyId, Timestamp), UsageDelta> = BTreeMap::new();
         for ((_, minute), row) in &self.rows {
-            if total(row.counts) == 0 {
+            if row.counts == UsageCounts::default() {
                 continue;
             }
             sums.entry((row.key_id, *minute))
-                .and_modify(|delta| delta.counts = sum(delta.counts, row.counts))
+                .and_modify(|delta| delta.counts = delta.counts.plus(row.counts))
                 .or_insert(UsageDelta {
                     key_id: row.key_id,
                     account_id: row.account_id,
@@ -224,7 +226,7 @@ mod tests {
     }
 
     fn counts(allowed: u64, limited: u64, refused: u64) -> UsageCounts {
-        UsageCounts { allowed, limited, refused }
+        UsageCounts { allowed, limited, refused, ..UsageCounts::default() }
     }
 
     #[test]

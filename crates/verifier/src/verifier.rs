@@ -11,6 +11,7 @@ use rndrkit_domain::account::AccountStatus;
 use rndrkit_domain::decision::{Decision, Denial};
 use rndrkit_domain::key_text::{self, Digest, KeyPrefix};
 use rndrkit_domain::time::{Clock, Monotonic, Timestamp};
+use rndrkit_domain::usage::StatusClass;
 
 use crate::account::{AccountView, Accounts};
 use crate::apply::Applied;
@@ -305,7 +306,8 @@ impl Verifier {
             None => match pay(entry, &view, cost, resolved.now, settled) {
                 Asking::Done(Taken::Admitted(budget)) => {
                     let decision = Decision::Allowed { caller: entry.caller(&view), budget };
-                    let watch = Watch { digest, account: Arc::clone(&entry.account), seen: resolved.seen };
+                    let (key_id, account) = (entry.key_id, Arc::clone(&entry.account));
+                    let watch = Watch { digest, key_id, account, seen: resolved.seen };
                     (Verified { decision, watch: Some(watch) }, Use::Allowed)
                 }
                 Asking::Done(Taken::Refused(budget)) => {
@@ -323,6 +325,12 @@ impl Verifier {
         let owner = Owner { digest, key_id: entry.key_id, account_id: entry.account.id };
         self.usage.record(&owner, wall, if cost == 0 { Use::Looked } else { used });
         Step::Decided(verified)
+    }
+
+    /// Counts what the request that this watch came with was answered. For doors that see the answer.
+    pub fn answered(&self, watch: &Watch, class: StatusClass) {
+        let owner = Owner { digest: watch.digest, key_id: watch.key_id, account_id: watch.account.id };
+        self.usage.answered(&owner, self.wall(), class);
     }
 
     /// What is held may be believed until then; `Monotonic(u64::MAX)` = for ever. Never shortens.
@@ -343,7 +351,6 @@ impl Verifier {
         self.wall.set(sent, database_time, self.clock.monotonic());
     }
 
-    /// The clock that ends are judged by, at `now`.
     /// What time it is by the clock that ends are judged by.
     pub fn wall(&self) -> Timestamp {
         self.wall_at(self.clock.monotonic())

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rndrkit_domain::decision::Denial;
+use rndrkit_domain::id::KeyId;
 use rndrkit_domain::key_text::Digest;
 use rndrkit_domain::time::Monotonic;
 use tokio::time::timeout;
@@ -59,6 +60,7 @@ pub enum Standing {
 #[derive(Clone)]
 pub struct Watch {
     pub(crate) digest: Digest,
+    pub(crate) key_id: KeyId,
     pub(crate) account: Arc<AccountState>,
     /// The account's counter of changes, read before the decision.
     pub(crate) seen: u64,

@@ -26,7 +26,12 @@ fn day(number: u64) -> Timestamp {
 
 fn delta(key_id: KeyId, account_id: AccountId, seconds: u64, allowed: u64) -> UsageDelta {
     let minute = at(seconds).floor_to(std::time::Duration::from_secs(60));
-    UsageDelta { key_id, account_id, minute, counts: UsageCounts { allowed, limited: 1, refused: 2 } }
+    UsageDelta {
+        key_id,
+        account_id,
+        minute,
+        counts: UsageCounts { allowed, limited: 1, refused: 2, ..UsageCounts::default() },
+    }
 }
 
 fn ids() -> (KeyId, AccountId) {
@@ -58,7 +63,10 @@ async fn counts_add_up_by_minute_hour_and_day(database: &TestDatabase) {
     store.record_usage(&second, &[]).await.unwrap();
     let usage = store.daily_usage(account, day(0), day(2)).await.unwrap();
     let counts = |index: usize| (usage[index].key_id, usage[index].day, usage[index].counts);
-    assert_eq!(counts(0), (key, day(0), UsageCounts { allowed: 22, limited: 4, refused: 8 }));
+    assert_eq!(
+        counts(0),
+        (key, day(0), UsageCounts { allowed: 22, limited: 4, refused: 8, ..UsageCounts::default() })
+    );
     let mut last = [usage[1].key_id, usage[2].key_id];
     last.sort_unstable();
     let mut expected = [key, other_key];
