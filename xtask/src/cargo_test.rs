@@ -31,6 +31,8 @@ impl Options {
 
     fn tools(&self) -> Vec<tools::Tool> {
         let mut needed = vec![tools::POSTGRES, tools::CHROMIUM, tools::CHROMEDRIVER, tools::SYSTEMD];
+        needed.extend([tools::NGINX, tools::CADDY]);
+        needed.extend([tools::EXPRESS, tools::FASTAPI, tools::UVICORN, tools::HTTPX, tools::GO]);
         if self.fuzzes() {
             needed.push(tools::CPP_COMPILER);
         }
@@ -81,7 +83,7 @@ impl Totals {
 /// Installs, starts, tests, fuzzes, stops.
 pub(crate) fn run(options: &Options) -> Outcome<()> {
     let interrupt = Interrupt::install()?;
-    say("looking for PostgreSQL, Chromium and its driver, systemd's checker");
+    say("looking for the programs that the tests need");
     tools::require(&options.tools(), options.install)?;
     interrupt.check()?;
     let servers = Servers::start(&interrupt)?;

@@ -41,6 +41,26 @@ pub(crate) const CPP_COMPILER: Tool =
 pub(crate) const SYSTEMD: Tool =
     Tool { what: "systemd's checker of units", package: "systemd", find: || on_path("systemd-analyze") };
 
+/// A proxy that asks forward auth.
+pub(crate) const NGINX: Tool = Tool { what: "nginx", package: "nginx", find: || server("nginx") };
+/// Another one.
+pub(crate) const CADDY: Tool = Tool { what: "Caddy", package: "caddy", find: || server("caddy") };
+
+/// Runs the sample service for Express.
+pub(crate) const EXPRESS: Tool =
+    Tool { what: "Express", package: "node-express", find: || existing("/usr/share/nodejs/express") };
+/// The sample service for FastAPI is made with it.
+pub(crate) const FASTAPI: Tool =
+    Tool { what: "FastAPI", package: "python3-fastapi", find: || debian_python("fastapi") };
+/// Serves it.
+pub(crate) const UVICORN: Tool =
+    Tool { what: "Uvicorn", package: "python3-uvicorn", find: || debian_python("uvicorn") };
+/// It asks with it.
+pub(crate) const HTTPX: Tool =
+    Tool { what: "HTTPX", package: "python3-httpx", find: || debian_python("httpx") };
+/// Builds the sample service for Go's `net/http`.
+pub(crate) const GO: Tool = Tool { what: "Go", package: "golang-go", find: || on_path("go") };
+
 impl Tool {
     /// Where it is.
     pub(crate) fn path(&self) -> Outcome<PathBuf> {
@@ -102,8 +122,44 @@ fn apt_install(apt: &[&str], missing: &[Tool]) -> Outcome<()> {
     };
     call(&["update"])?;
     let mut arguments = vec!["install", "-y", "--no-install-recommends"];
+    // The tests start servers of their own; a package must not start another one on the machine.
+    let no_services = NoServices::declare(apt)?;
     arguments.extend(missing.iter().map(|tool| tool.package));
-    call(&arguments)
+    let installed = call(&arguments);
+    no_services.end()?;
+    installed
+}
+
+/// Where Debian's packages ask whether they may start their services.
+const SERVICE_POLICY: &str = "/usr/sbin/policy-rc.d";
+
+/// Says "no" to packages that would start services. A machine with a policy of its own keeps that one.
+struct NoServices<'a> {
+    /// How to become root; nothing was declared when this is none.
+    root: Option<&'a [&'a str]>,
+}
+
+impl<'a> NoServices<'a> {
+    fn declare(apt: &'a [&'a str]) -> Outcome<Self> {
+        if Path::new(SERVICE_POLICY).exists() {
+            return Ok(Self { root: None });
+        }
+        let root = apt.split_last().map_or(apt, |(_apt_get, before)| before);
+        let script =
+            format!("printf '#!/bin/sh\\nexit 101\\n' > {SERVICE_POLICY} && chmod 755 {SERVICE_POLICY}");
+        Self { root: Some(root) }.run(&["sh", "-c", &script])?;
+        Ok(Self { root: Some(root) })
+    }
+
+    fn end(&self) -> Outcome<()> {
+        self.run(&["rm", "-f", SERVICE_POLICY])
+    }
+
+    fn run(&self, arguments: &[&str]) -> Outcome<()> {
+        let Some(root) = self.root else { return Ok(()) };
+        let (program, fixed) = root.split_first().ok_or("no way to become root")?;
+        run_quietly(Command::new(program).args(fixed).args(arguments))
+    }
 }
 
 /// Whether this process is root, who may install but whom PostgreSQL refuses to run as.
@@ -116,6 +172,21 @@ pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
     #[expect(clippy::disallowed_methods, reason = "the search path is no setting of ours")]
     let path = std::env::var("PATH").ok()?;
     std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
+}
+
+/// A server, which Debian may keep where only root's search path leads.
+fn server(program: &str) -> Option<PathBuf> {
+    on_path(program).or_else(|| Some(Path::new("/usr/sbin").join(program)).filter(|file| file.is_file()))
+}
+
+/// A file or folder of a package that brings no program.
+fn existing(path: &str) -> Option<PathBuf> {
+    Some(PathBuf::from(path)).filter(|path| path.exists())
+}
+
+/// A module of Debian's own Python, whichever other Python comes first on the search path.
+fn debian_python(module: &str) -> Option<PathBuf> {
+    existing(&format!("/usr/lib/python3/dist-packages/{module}"))
 }
 
 /// Debian keeps the server's programs off the search path, one folder for each version: the newest wins.

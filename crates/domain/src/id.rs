@@ -34,6 +34,38 @@ fn generate(now: Timestamp, entropy: &dyn Entropy) -> Ulid {
     Ulid::from_parts(milliseconds, u128::from_le_bytes(random))
 }
 
+/// Bytes of an id's text: a prefix of four, and 26 characters.
+const ID_BYTES: usize = 30;
+
+/// The text of an id, without a place of its own on the heap.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct IdText([u8; ID_BYTES]);
+
+impl IdText {
+    fn new(prefix: &'static str, ulid: Ulid) -> Self {
+        let mut characters = [0_u8; ulid::ULID_LEN];
+        ulid.array_to_str(&mut characters).make_ascii_lowercase();
+        let mut text = [0_u8; ID_BYTES];
+        for (place, byte) in text.iter_mut().zip(prefix.bytes().chain(characters)) {
+            *place = byte;
+        }
+        Self(text)
+    }
+
+    /// The text.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        // Prefixes and digits of base 32 are ASCII.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
 macro_rules! typed_id {
     ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
         $(#[$doc])*
@@ -54,11 +86,17 @@ macro_rules! typed_id {
             pub const fn to_bytes(self) -> [u8; 16] {
                 self.0.to_bytes()
             }
+
+            /// The id as people and programs see it.
+            #[must_use]
+            pub fn text(self) -> IdText {
+                IdText::new(Self::PREFIX, self.0)
+            }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{}{}", Self::PREFIX, self.0.to_string().to_ascii_lowercase())
+                f.write_str(self.text().as_str())
             }
         }
 
@@ -109,6 +147,7 @@ mod tests {
         assert_eq!(text.len(), 4 + 26);
         assert_eq!(text, text.to_ascii_lowercase());
         assert_eq!(text.parse(), Ok(id));
+        assert_eq!((id.text().as_str(), id.text().as_bytes()), (text.as_str(), text.as_bytes()));
     }
 
     #[test]
