@@ -45,6 +45,7 @@ pub use replay::Unfinished;
 pub use sessions::{OpenedSession, SessionView};
 pub use settings::{Billing, ControlSettings, SignUpPolicy};
 pub use sign_in::SignUpInput;
+pub use usage::UsageQuery;
 
 /// A thing just made, with the secret that its answer shows once.
 #[derive(Debug)]

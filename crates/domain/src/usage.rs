@@ -167,13 +167,15 @@ pub struct LastUse {
     pub at: Timestamp,
 }
 
-/// What one key did on one UTC day.
+/// What one key did in one stretch of time.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DailyUsage {
+pub struct KeyUsage {
     /// The key.
     pub key_id: KeyId,
-    /// Start of the day.
-    pub day: Timestamp,
-    /// Counted that day.
+    /// How long the stretch is.
+    pub period: UsagePeriod,
+    /// Where it begins; stretches are counted in UTC.
+    pub starts_at: Timestamp,
+    /// Counted in it.
     pub counts: UsageCounts,
 }

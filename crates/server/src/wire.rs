@@ -14,7 +14,7 @@ use rndrkit_domain::key::ApiKey;
 use rndrkit_domain::key_text::Secret;
 use rndrkit_domain::time::Timestamp;
 use rndrkit_domain::token::Token as ApiToken;
-use rndrkit_domain::usage::DailyUsage;
+use rndrkit_domain::usage::KeyUsage;
 
 pub(crate) fn account(view: AccountView) -> Account {
     let AccountView { account, plan } = view;
@@ -111,10 +111,10 @@ pub(crate) fn audit_event(event: StoredEvent) -> AuditEvent {
     }
 }
 
-pub(crate) fn usage_day(usage: &DailyUsage) -> UsageDay {
+pub(crate) fn usage_day(usage: &KeyUsage) -> UsageDay {
     UsageDay {
         key_id: usage.key_id.to_string(),
-        day: usage.day.date(),
+        day: usage.starts_at.date(),
         allowed: usage.counts.allowed,
         limited: usage.counts.limited,
         refused: usage.counts.refused,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rndrkit_domain::id::AccountId;
 use rndrkit_domain::key_text::Digest;
 use rndrkit_domain::time::Timestamp;
-use rndrkit_domain::usage::{DailyUsage, LastUse, UsageCounts, UsageDelta, UsagePeriod};
+use rndrkit_domain::usage::{AnswerCounts, KeyUsage, LastUse, UsageCounts, UsageDelta, UsagePeriod};
 use sea_orm::{FromQueryResult, Value};
 
 use crate::error::Error;
@@ -13,35 +13,40 @@ use crate::open::Store;
 use crate::sql::Transaction;
 use crate::value::{count, digest, read_count, read_id, read_time, text, time};
 
-/// Rows of one statement: with seven parameters each well below SQLite's limit of 32,766.
+/// Rows of one statement: with eleven parameters each well below SQLite's limit of 32,766.
 const ROWS_PER_STATEMENT: usize = 500;
-/// The most rows that a report gives: 90 days of a hundred keys.
-const MAX_REPORT_ROWS: i64 = 10_000;
 
 /// Key, period and start of a row; rows are written in this order, so that writers never wait in a circle.
 type UsageKey = (String, &'static str, i64);
 
 #[derive(FromQueryResult)]
-struct DayRow {
+struct UsageRow {
     key_id: String,
     starts_at: i64,
     allowed: i64,
     limited: i64,
     refused: i64,
+    successful: i64,
+    redirection: i64,
+    client_error: i64,
+    server_error: i64,
 }
 
-impl DayRow {
-    fn into_usage(self) -> Result<DailyUsage, Error> {
-        Ok(DailyUsage {
-            key_id: read_id(&self.key_id)?,
-            day: read_time(self.starts_at),
-            counts: UsageCounts {
-                allowed: read_count(self.allowed)?,
-                limited: read_count(self.limited)?,
-                refused: read_count(self.refused)?,
-                ..UsageCounts::default()
-            },
-        })
+impl UsageRow {
+    fn into_usage(self, period: UsagePeriod) -> Result<KeyUsage, Error> {
+        let answers = AnswerCounts {
+            successful: read_count(self.successful)?,
+            redirection: read_count(self.redirection)?,
+            client_error: read_count(self.client_error)?,
+            server_error: read_count(self.server_error)?,
+        };
+        let counts = UsageCounts {
+            allowed: read_count(self.allowed)?,
+            limited: read_count(self.limited)?,
+            refused: read_count(self.refused)?,
+            answers,
+        };
+        Ok(KeyUsage { key_id: read_id(&self.key_id)?, period, starts_at: read_time(self.starts_at), counts })
     }
 }
 
@@ -63,23 +68,26 @@ impl Store {
         tx.commit().await
     }
 
-    /// What an account's keys did on the UTC days that begin from `from` until before `to`.
-    pub async fn daily_usage(
+    /// What an account's keys did in the stretches that begin from `from` until before `to`, the oldest `limit`
+    /// of them, by start and key.
+    pub async fn list_usage(
         &self,
         account_id: AccountId,
-        from: Timestamp,
-        to: Timestamp,
-    ) -> Result<Vec<DailyUsage>, Error> {
-        let rows: Vec<DayRow> = self
+        period: UsagePeriod,
+        (from, to): (Timestamp, Timestamp),
+        limit: u32,
+    ) -> Result<Vec<KeyUsage>, Error> {
+        let rows: Vec<UsageRow> = self
             .reader()
             .all(
-                "SELECT key_id, starts_at, allowed, limited, refused FROM usage
-                 WHERE account_id = $1 AND period = 'day' AND starts_at >= $2 AND starts_at < $3
-                 ORDER BY starts_at, key_id LIMIT $4",
-                [text(account_id), time(from), time(to), MAX_REPORT_ROWS.into()],
+                "SELECT key_id, starts_at, allowed, limited, refused,
+                        successful, redirection, client_error, server_error FROM usage
+                 WHERE account_id = $1 AND period = $2 AND starts_at >= $3 AND starts_at < $4
+                 ORDER BY starts_at, key_id LIMIT $5",
+                [text(account_id), text(period.as_str()), time(from), time(to), count(u64::from(limit))],
             )
             .await?;
-        rows.into_iter().map(DayRow::into_usage).collect()
+        rows.into_iter().map(|row| row.into_usage(period)).collect()
     }
 
     /// Drops counts that began before each period's moment, at most `batch` of each; how many went.
@@ -119,9 +127,7 @@ fn summed(deltas: &[UsageDelta]) -> BTreeMap<UsageKey, (AccountId, UsageCounts)>
             let start = delta.minute.floor_to(period.length()).unix_ms();
             let key = (delta.key_id.to_string(), period.as_str(), start);
             let (_, sum) = rows.entry(key).or_insert((delta.account_id, UsageCounts::default()));
-            sum.allowed = sum.allowed.saturating_add(delta.counts.allowed);
-            sum.limited = sum.limited.saturating_add(delta.counts.limited);
-            sum.refused = sum.refused.saturating_add(delta.counts.refused);
+            *sum = sum.plus(delta.counts);
         }
     }
     rows
@@ -141,10 +147,15 @@ fn newest(last_uses: &[LastUse]) -> BTreeMap<Digest, &LastUse> {
 
 async fn add_counts(tx: &Transaction, rows: &[(UsageKey, (AccountId, UsageCounts))]) -> Result<(), Error> {
     let sql = format!(
-        "INSERT INTO usage (key_id, period, starts_at, account_id, allowed, limited, refused) VALUES {}
+        "INSERT INTO usage (key_id, period, starts_at, account_id, allowed, limited, refused,
+             successful, redirection, client_error, server_error) VALUES {}
          ON CONFLICT (key_id, period, starts_at) DO UPDATE SET allowed = usage.allowed + excluded.allowed,
-             limited = usage.limited + excluded.limited, refused = usage.refused + excluded.refused",
-        placeholders(rows.len(), 7)
+             limited = usage.limited + excluded.limited, refused = usage.refused + excluded.refused,
+             successful = usage.successful + excluded.successful,
+             redirection = usage.redirection + excluded.redirection,
+             client_error = usage.client_error + excluded.client_error,
+             server_error = usage.server_error + excluded.server_error",
+        placeholders(rows.len(), 11)
     );
     let values = rows.iter().flat_map(|((key_id, period, start), (account_id, counts))| {
         [
@@ -155,6 +166,10 @@ async fn add_counts(tx: &Transaction, rows: &[(UsageKey, (AccountId, UsageCounts
             count(counts.allowed),
             count(counts.limited),
             count(counts.refused),
+            count(counts.answers.successful),
+            count(counts.answers.redirection),
+            count(counts.answers.client_error),
+            count(counts.answers.server_error),
         ]
     });
     tx.execute_built(sql, values.collect()).await?;

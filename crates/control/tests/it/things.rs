@@ -164,7 +164,7 @@ async fn days_of_use(database: &TestDatabase) {
     }
     let days = async |from: Option<&str>, to: Option<&str>| {
         let usage = setup.control.daily_usage(&admin(), account, from, to).await.unwrap();
-        usage.iter().map(|day| day.day.date()).collect::<Vec<_>>()
+        usage.iter().map(|day| day.starts_at.date()).collect::<Vec<_>>()
     };
     let (yesterday, today) = (today.minus(day).date(), today.date());
     assert_eq!(

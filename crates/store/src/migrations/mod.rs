@@ -2,6 +2,7 @@
 
 mod m0001_initial;
 mod m0002_several_nodes;
+mod m0003_answers;
 
 use sea_orm::DbBackend;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -13,7 +14,11 @@ pub(crate) struct Migrator;
 #[sea_orm_migration::async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_initial::Initial), Box::new(m0002_several_nodes::SeveralNodes)]
+        vec![
+            Box::new(m0001_initial::Initial),
+            Box::new(m0002_several_nodes::SeveralNodes),
+            Box::new(m0003_answers::Answers),
+        ]
     }
 }
 

@@ -14,7 +14,7 @@ async fn installation(sqlite: &TestDatabase) -> Store {
     tamper(
         sqlite,
         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1300)
-         INSERT INTO usage SELECT 'key_' || i, 'minute', i, 'acc', i, 0, 0 FROM n",
+         INSERT INTO usage SELECT 'key_' || i, 'minute', i, 'acc', i, 0, 0, i, 0, 0, 1 FROM n",
     )
     .await;
     store

@@ -1,37 +1,51 @@
 //! Counted use: added up, by day, and forgotten on time.
 
+use std::time::Duration;
+
 use rndrkit_domain::id::{AccountId, KeyId};
 use rndrkit_domain::random::OsEntropy;
 use rndrkit_domain::time::Timestamp;
-use rndrkit_domain::usage::{LastUse, UsageCounts, UsageDelta};
+use rndrkit_domain::usage::{AnswerCounts, KeyUsage, LastUse, UsageCounts, UsageDelta, UsagePeriod};
+use rndrkit_store::Store;
 use rndrkit_testkit::database::TestDatabase;
 use rndrkit_testkit::on_both_databases;
 use sea_orm::{ConnectionTrait as _, Statement};
 
-use crate::builders::{at, behind, digest, open};
+use crate::builders::{at, behind, digest, open, tamper};
 
 on_both_databases!(
     counts_add_up_by_minute_hour_and_day,
     writing_more_rows_than_one_statement_holds,
     concurrent_writers_lose_nothing,
     each_period_is_dropped_on_its_own_time,
+    what_a_node_of_version_2_writes_is_added_to_what_this_one_has_counted,
 );
 
 const DAY: u64 = 86_400;
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// The tests' first day; `at(0)` lies within it.
 fn day(number: u64) -> Timestamp {
-    at(number * DAY).floor_to(std::time::Duration::from_secs(DAY))
+    at(number * DAY).floor_to(Duration::from_secs(DAY))
 }
 
 fn delta(key_id: KeyId, account_id: AccountId, seconds: u64, allowed: u64) -> UsageDelta {
-    let minute = at(seconds).floor_to(std::time::Duration::from_secs(60));
+    let minute = at(seconds).floor_to(Duration::from_secs(60));
     UsageDelta {
         key_id,
         account_id,
         minute,
-        counts: UsageCounts { allowed, limited: 1, refused: 2, ..UsageCounts::default() },
+        counts: UsageCounts { allowed, limited: 1, refused: 2, answers: answers(allowed) },
     }
+}
+
+/// Each class another number.
+fn answers(of: u64) -> AnswerCounts {
+    AnswerCounts { successful: of, redirection: 2 * of, client_error: 3 * of, server_error: 4 * of }
+}
+
+async fn days(store: &Store, account: AccountId, from: u64, to: u64) -> Vec<KeyUsage> {
+    store.list_usage(account, UsagePeriod::Day, (day(from), day(to)), 1_000).await.unwrap()
 }
 
 fn ids() -> (KeyId, AccountId) {
@@ -61,20 +75,27 @@ async fn counts_add_up_by_minute_hour_and_day(database: &TestDatabase) {
         delta(other_key, other_account, 2 * DAY, 9),
     ];
     store.record_usage(&second, &[]).await.unwrap();
-    let usage = store.daily_usage(account, day(0), day(2)).await.unwrap();
-    let counts = |index: usize| (usage[index].key_id, usage[index].day, usage[index].counts);
+    let usage = days(&store, account, 0, 2).await;
+    let counts = |index: usize| (usage[index].key_id, usage[index].starts_at, usage[index].counts);
     assert_eq!(
         counts(0),
-        (key, day(0), UsageCounts { allowed: 22, limited: 4, refused: 8, ..UsageCounts::default() })
+        (key, day(0), UsageCounts { allowed: 22, limited: 4, refused: 8, answers: answers(22) })
     );
     let mut last = [usage[1].key_id, usage[2].key_id];
     last.sort_unstable();
     let mut expected = [key, other_key];
     expected.sort_unstable();
-    assert_eq!((last, usage[1].day, usage.len()), (expected, day(1), 3));
-    assert_eq!(store.daily_usage(account, day(0), day(1)).await.unwrap().len(), 1);
-    assert_eq!(store.daily_usage(other_account, day(0), day(9)).await.unwrap().len(), 1);
+    assert_eq!((last, usage[1].starts_at, usage.len()), (expected, day(1), 3));
+    assert_eq!(days(&store, account, 0, 1).await.len(), 1);
+    assert_eq!(days(&store, other_account, 0, 9).await.len(), 1);
     assert_eq!(rows(database, "minute").await, 5);
+    let minutes =
+        store.list_usage(account, UsagePeriod::Minute, (at(0).minus(MINUTE), at(0).plus(MINUTE)), 9);
+    let minutes = minutes.await.unwrap();
+    let seen: Vec<_> = minutes.iter().map(|usage| (usage.period, usage.counts.allowed)).collect();
+    assert_eq!(seen, [(UsagePeriod::Minute, 17), (UsagePeriod::Minute, 5)]);
+    let oldest = store.list_usage(account, UsagePeriod::Day, (day(0), day(2)), 1).await.unwrap();
+    assert_eq!(oldest.iter().map(|usage| usage.starts_at).collect::<Vec<_>>(), [day(0)]);
 }
 
 async fn writing_more_rows_than_one_statement_holds(database: &TestDatabase) {
@@ -85,7 +106,7 @@ async fn writing_more_rows_than_one_statement_holds(database: &TestDatabase) {
         deltas.iter().map(|delta| LastUse { digest: digest(), key_id: delta.key_id, at: at(1) }).collect();
     store.record_usage(&deltas, &last_uses).await.unwrap();
     assert_eq!(rows(database, "minute").await, 700);
-    let usage = store.daily_usage(account, day(0), day(1)).await.unwrap();
+    let usage = days(&store, account, 0, 1).await;
     assert_eq!(usage.iter().map(|usage| usage.counts.allowed).sum::<u64>(), 700);
 }
 
@@ -107,7 +128,7 @@ async fn concurrent_writers_lose_nothing(database: &TestDatabase) {
     for result in tasks.join_all().await {
         result.unwrap();
     }
-    let usage = store.daily_usage(account, day(0), day(1)).await.unwrap();
+    let usage = days(&store, account, 0, 1).await;
     assert!(usage.iter().all(|usage| usage.counts.allowed == 16), "{usage:?}");
     assert_eq!(usage.len(), 20);
 }
@@ -123,4 +144,26 @@ async fn each_period_is_dropped_on_its_own_time(database: &TestDatabase) {
     assert_eq!(store.prune_usage(day(3), day(2), day(1), 2).await.unwrap(), 0);
     let left = (rows(database, "minute").await, rows(database, "hour").await, rows(database, "day").await);
     assert_eq!(left, (1, 2, 3));
+}
+
+/// How version 2 adds to what is counted, as it was released; it stays able to run on this schema.
+const OF_VERSION_2: &str =
+    "INSERT INTO usage (key_id, period, starts_at, account_id, allowed, limited, refused) VALUES ({row})
+     ON CONFLICT (key_id, period, starts_at) DO UPDATE SET allowed = usage.allowed + excluded.allowed,
+         limited = usage.limited + excluded.limited, refused = usage.refused + excluded.refused";
+
+async fn what_a_node_of_version_2_writes_is_added_to_what_this_one_has_counted(database: &TestDatabase) {
+    let store = open(database).await;
+    let (key, account) = ids();
+    store.record_usage(&[delta(key, account, 0, 3)], &[]).await.unwrap();
+    let other = ids().0;
+    for key in [key, other] {
+        let row = format!("'{key}', 'day', {}, '{account}', 10, 20, 30", day(0).unix_ms());
+        tamper(database, &OF_VERSION_2.replace("{row}", &row)).await;
+    }
+    store.record_usage(&[delta(other, account, 0, 1)], &[]).await.unwrap();
+    let usage = days(&store, account, 0, 1).await;
+    let of = |key| usage.iter().find(|usage| usage.key_id == key).unwrap().counts;
+    assert_eq!(of(key), UsageCounts { allowed: 13, limited: 21, refused: 32, answers: answers(3) });
+    assert_eq!(of(other), UsageCounts { allowed: 11, limited: 21, refused: 32, answers: answers(1) });
 }
