@@ -7,7 +7,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 use crate::report::Outcome;
 
 /// For each of our packages, which of our packages its shipped code may use.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("rndrkit-domain", &[]),
     ("rndrkit-api", &[]),
     ("rndrkit-store", &["rndrkit-domain"]),
@@ -32,19 +32,21 @@ const ARROWS: [(&str, &[&str]); 12] = [
         ],
     ),
     ("rndrkit-testkit", &["rndrkit-domain"]),
+    ("rndrkit-bench", &["rndrkit-domain"]),
+    ("rndrkit-axum-example", &["rndrkit-client"]),
     ("xtask", &[]),
 ];
 
 /// Libraries that belong to one part of the product, and the packages that may use them.
 const FENCES: [(&str, &[&str]); 13] = [
-    ("sea-orm", &["rndrkit-store", "rndrkit-testkit"]),
+    ("sea-orm", &["rndrkit-store", "rndrkit-testkit", "rndrkit-bench"]),
     ("sea-orm-migration", &["rndrkit-store"]),
     ("sqlx", &["rndrkit-store", "rndrkit-testkit"]),
-    ("axum", &["rndrkit-server", "rndrkit"]),
+    ("axum", &["rndrkit-server", "rndrkit", "rndrkit-axum-example"]),
     ("askama", &["rndrkit-server"]),
-    ("hyper", &["rndrkit-edge", "rndrkit"]),
+    ("hyper", &["rndrkit-edge", "rndrkit", "rndrkit-bench"]),
     ("hyper-rustls", &["rndrkit-edge"]),
-    ("hyper-util", &["rndrkit-edge", "rndrkit", "rndrkit-testkit"]),
+    ("hyper-util", &["rndrkit-edge", "rndrkit", "rndrkit-testkit", "rndrkit-bench"]),
     ("clap", &["rndrkit"]),
     ("tracing-subscriber", &["rndrkit"]),
     ("reqwest", &["rndrkit-client", "rndrkit"]),

@@ -1,0 +1,3 @@
+module example.com/rndrkit-net-http
+
+go 1.19
