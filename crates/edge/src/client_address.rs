@@ -40,7 +40,8 @@ pub(crate) fn find(peer: SocketAddr, tls: bool, headers: &HeaderMap, trusted: &[
     Client { info: ClientInfo { ip: client, https }, by_proxy: true }
 }
 
-fn hops_from_the_right(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAddr>> {
+/// The hops of `X-Forwarded-For`, nearest first; none where a text is no address.
+pub(crate) fn hops_from_the_right(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAddr>> {
     headers.get_all(X_FORWARDED_FOR).iter().rev().flat_map(|line| {
         let line = line.to_str().unwrap_or("?");
         line.rsplit(',').map(|hop| parse_hop(hop.trim()))

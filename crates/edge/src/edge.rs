@@ -143,7 +143,7 @@ impl Edge {
 
     /// Reads the key of a request. A Bearer token is the upstream's only if no prefix of ours begins it, which
     /// nobody knows before the prefixes are read, and without trust: another may have come meanwhile.
-    fn read<'a>(&self, headers: &'a HeaderMap) -> Credential<'a> {
+    pub(crate) fn read<'a>(&self, headers: &'a HeaderMap) -> Credential<'a> {
         const UNAVAILABLE: Credential<'static> =
             Credential::Refused { denial: Denial::Unavailable, detail: None };
         let prefixes = self.verifier.prefixes();

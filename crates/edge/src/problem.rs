@@ -2,6 +2,8 @@
 //!
 //! One place for all doors, so that they cannot differ. Deliberately absent: deciding.
 
+mod values;
+
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use rndrkit_api::error::{ErrorCode, Problem};
@@ -9,9 +11,17 @@ use rndrkit_domain::decision::{BudgetState, Decision, Denial};
 use rndrkit_domain::id::RequestId;
 
 use crate::body::EdgeBody;
+pub(crate) use values::ValueWriter;
 
 /// Names the request in every answer and in logs.
 pub(crate) const X_RK_REQUEST_ID: HeaderName = HeaderName::from_static("x-rk-request-id");
+
+/// The account's budget (IETF draft, revision 10).
+pub(crate) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+/// What is left of it.
+pub(crate) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+/// Room for the values of both.
+const RATE_LIMIT_BYTES: usize = 64;
 
 /// One header of an answer, by its usual spelling.
 pub(crate) type ReplyHeader = (&'static str, String);
@@ -165,7 +175,14 @@ pub(crate) fn rate_limit_headers(budget: &BudgetState) -> [ReplyHeader; 2] {
 
 /// Replaces the rate-limit headers of an answer by ours.
 pub(crate) fn set_rate_limit(headers: &mut HeaderMap, budget: &BudgetState) {
-    set_all(headers, rate_limit_headers(budget));
+    let mut values = ValueWriter::with_capacity(RATE_LIMIT_BYTES);
+    let lines =
+        [(RATE_LIMIT_POLICY, values.rate_limit_policy(budget)), (RATE_LIMIT, values.rate_limit(budget))];
+    for (name, value) in lines {
+        if let Some(value) = value {
+            headers.insert(name, value);
+        }
+    }
 }
 
 fn set_all(headers: &mut HeaderMap, lines: impl IntoIterator<Item = ReplyHeader>) {
@@ -233,7 +250,7 @@ pub(crate) fn json<T: serde::Serialize>(status: StatusCode, value: &T) -> Respon
 
 /// Names the request on its answer.
 pub(crate) fn name_request(response: &mut Response<EdgeBody>, request_id: RequestId) {
-    if let Ok(value) = HeaderValue::try_from(request_id.to_string()) {
+    if let Ok(value) = HeaderValue::from_bytes(request_id.text().as_bytes()) {
         response.headers_mut().insert(X_RK_REQUEST_ID, value);
     }
 }

@@ -1,0 +1,142 @@
+//! The decision in the words of each proxy.
+//!
+//! Deliberately absent: the texts of refusals, which are the same through every door (`problem`).
+
+use std::fmt::Write;
+
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use http::{Response, StatusCode};
+use rndrkit_domain::decision::{BudgetState, Caller, Decision, Denial};
+
+use super::Dialect;
+use crate::body::EdgeBody;
+use crate::credential::TakenFrom;
+use crate::edge::{Edge, Exchange, Judged};
+use crate::problem::{self, RATE_LIMIT, RATE_LIMIT_POLICY, ValueWriter, X_RK_REQUEST_ID};
+
+const X_RK_ACCOUNT_ID: HeaderName = HeaderName::from_static("x-rk-account-id");
+const X_RK_EXTERNAL_ID: HeaderName = HeaderName::from_static("x-rk-external-id");
+const X_RK_KEY_ID: HeaderName = HeaderName::from_static("x-rk-key-id");
+const X_RK_PLAN: HeaderName = HeaderName::from_static("x-rk-plan");
+/// The code of a refusal, for proxies that see only some statuses.
+const X_RK_DECISION: HeaderName = HeaderName::from_static("x-rk-decision");
+/// The body of a refusal, for a proxy that throws away ours: JSON in ASCII, without line breaks.
+const X_RK_PROBLEM: HeaderName = HeaderName::from_static("x-rk-problem");
+/// Which headers of its request Envoy is to remove before it goes on.
+const X_ENVOY_AUTH_HEADERS_TO_REMOVE: HeaderName = HeaderName::from_static("x-envoy-auth-headers-to-remove");
+
+/// Room for the values of one permission, and for an external id of usual length.
+const VALUE_BYTES: usize = 256;
+/// Headers of one permission, with the two that the server adds.
+const PERMISSION_HEADERS: usize = 12;
+
+/// Words the answer.
+pub(super) fn answer(
+    edge: &Edge,
+    exchange: &Exchange,
+    dialect: Dialect,
+    judged: &Judged,
+) -> Response<EdgeBody> {
+    match &judged.verified.decision {
+        Decision::Allowed { caller, budget } => allowed(exchange, dialect, caller, budget, judged.taken_from),
+        Decision::Denied { denial, budget, .. } => {
+            tracing::debug!(request_id = %exchange.request_id, code = denial.as_str(), "forward auth refused");
+            let (budget, detail) = (budget.as_ref(), judged.detail);
+            let response = exchange.deny(edge, *denial, detail, budget);
+            if dialect == Dialect::Nginx {
+                let problem = edge.wording.problem(*denial, detail, budget, exchange.request_id);
+                for_nginx(response, *denial, &serde_json::to_string(&problem).unwrap_or_default())
+            } else {
+                response
+            }
+        }
+    }
+}
+
+/// 200 without a body. Every identity header is there and says something: proxies differ in what they make of
+/// one that is missing or empty.
+fn allowed(
+    exchange: &Exchange,
+    dialect: Dialect,
+    caller: &Caller,
+    budget: &BudgetState,
+    taken_from: Option<TakenFrom>,
+) -> Response<EdgeBody> {
+    let external_id = caller.external_id.as_deref().map_or("-", |id| id.as_str());
+    let mut values = ValueWriter::with_capacity(VALUE_BYTES);
+    let lines = [
+        (X_RK_ACCOUNT_ID, values.text(caller.account_id.text().as_bytes())),
+        (X_RK_EXTERNAL_ID, values.text(external_id.as_bytes())),
+        (X_RK_KEY_ID, values.text(caller.key_id.text().as_bytes())),
+        (X_RK_PLAN, values.text(caller.plan.as_str().as_bytes())),
+        (X_RK_REQUEST_ID, values.text(exchange.request_id.text().as_bytes())),
+        (RATE_LIMIT_POLICY, values.rate_limit_policy(budget)),
+        (RATE_LIMIT, values.rate_limit(budget)),
+    ];
+    let mut headers = HeaderMap::with_capacity(PERMISSION_HEADERS);
+    for (name, value) in lines {
+        headers.insert(name, value.unwrap_or(const { HeaderValue::from_static("-") }));
+    }
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(taken_from) = taken_from.filter(|_| dialect == Dialect::Envoy) {
+        let names = match taken_from {
+            TakenFrom::ApiKey => "x-api-key",
+            TakenFrom::Authorization => "authorization",
+            TakenFrom::Both => "authorization, x-api-key",
+        };
+        headers.insert(X_ENVOY_AUTH_HEADERS_TO_REMOVE, HeaderValue::from_static(names));
+    }
+    let mut response = Response::new(EdgeBody::empty());
+    *response.headers_mut() = headers;
+    response
+}
+
+/// Words a refusal for nginx, which knows 401 and 403, takes every other status for a fault of ours, and
+/// shows its client nothing but a challenge: what its configuration is to pass on stands in headers.
+fn for_nginx(refusal: Response<EdgeBody>, denial: Denial, problem: &str) -> Response<EdgeBody> {
+    let status = match refusal.status() {
+        unchanged @ (StatusCode::UNAUTHORIZED | StatusCode::SERVICE_UNAVAILABLE) => unchanged,
+        _ => StatusCode::FORBIDDEN,
+    };
+    let (parts, _body) = refusal.into_parts();
+    let mut headers = parts.headers;
+    headers.remove(CONTENT_TYPE);
+    headers.insert(X_RK_DECISION, HeaderValue::from_static(problem::error_code(denial).as_str()));
+    if let Ok(problem) = HeaderValue::try_from(ascii_json(problem)) {
+        headers.insert(X_RK_PROBLEM, problem);
+    }
+    debug_assert!(status != StatusCode::UNAUTHORIZED || headers.contains_key(WWW_AUTHENTICATE));
+    let mut response = Response::new(EdgeBody::empty());
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// The same JSON with every other character as an escape (RFC 8259, section 7).
+fn ascii_json(json: &str) -> String {
+    let mut ascii = String::with_capacity(json.len());
+    for character in json.chars() {
+        if character.is_ascii() {
+            ascii.push(character);
+        } else {
+            let mut units = [0_u16; 2];
+            for unit in character.encode_utf16(&mut units) {
+                let _ = write!(ascii, "\\u{unit:04x}");
+            }
+        }
+    }
+    ascii
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_in_ascii_says_the_same() {
+        let text = serde_json::to_string("Größe 💥 \"x\"\n").unwrap();
+        let ascii = ascii_json(&text);
+        assert!(ascii.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' '), "{ascii}");
+        assert_eq!(serde_json::from_str::<String>(&ascii).unwrap(), "Größe 💥 \"x\"\n");
+    }
+}
