@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
 
 use crate::meters::ConnectionCount;
+use crate::workers::Place;
 
 /// What a listener is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,7 @@ pub(crate) struct Connection {
     pub(crate) worker: usize,
     cut: Notify,
     phase: watch::Receiver<Phase>,
+    _place: Place,
     _permit: OwnedSemaphorePermit,
     _count: ConnectionCount,
 }
@@ -35,12 +37,21 @@ impl Connection {
     pub(crate) fn new(
         peer: SocketAddr,
         tls: bool,
-        worker: usize,
+        place: Place,
         phase: watch::Receiver<Phase>,
         permit: OwnedSemaphorePermit,
         count: ConnectionCount,
     ) -> Self {
-        Self { peer, tls, worker, cut: Notify::new(), phase, _permit: permit, _count: count }
+        Self {
+            peer,
+            tls,
+            worker: place.worker,
+            cut: Notify::new(),
+            phase,
+            _place: place,
+            _permit: permit,
+            _count: count,
+        }
     }
 
     /// Closes the socket at once, whatever is in progress.

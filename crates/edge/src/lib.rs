@@ -19,6 +19,7 @@ mod serve;
 mod shape;
 mod stall;
 mod verify;
+mod workers;
 
 pub use body::{BoxError, EdgeBody};
 pub use edge::{Edge, EdgeError, Fallback, Service};
@@ -26,3 +27,4 @@ pub use listener::{BindError, Listener, TlsError};
 pub use meters::describe_metrics;
 pub use options::{EdgeOptions, HostRule, KeyRule, Limits, PlanNames, PreflightRule, Route};
 pub use serve::serve;
+pub use workers::{WorkerThreads, Workers};

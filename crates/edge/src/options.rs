@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -158,6 +159,8 @@ pub struct EdgeOptions {
     pub operator_token: Digest,
     /// Names of plans, for answers.
     pub plan_names: PlanNames,
+    /// How many workers serve the listeners; each has pools of its own toward the upstreams.
+    pub workers: NonZeroUsize,
     /// Bounds.
     pub limits: Limits,
     /// How `https` upstreams are checked; default: TLS 1.2 or later, the machine's own certificates.
@@ -183,6 +186,7 @@ impl EdgeOptions {
             authz_secret: None,
             operator_token,
             plan_names: Arc::new(|plan: &PlanId| plan.as_str().to_owned()),
+            workers: NonZeroUsize::MIN,
             limits: Limits::default(),
             upstream_tls: None,
         }

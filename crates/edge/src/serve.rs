@@ -21,6 +21,7 @@ use crate::connection::{Connection, Phase};
 use crate::edge::Service;
 use crate::listener::Listener;
 use crate::stall::StallGuard;
+use crate::workers::Workers;
 
 /// What the parser reads of a request's head at most; `shape` refuses with words what is half as long.
 const PARSER_HEADER_BYTES: usize = 64 * 1024;
@@ -32,7 +33,14 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Serves until `shutdown` resolves, then finishes what is in progress within the bound of the options.
-pub async fn serve(listener: Listener, service: Service, shutdown: impl Future<Output = ()>) {
+///
+/// Accepting happens here, in the caller's runtime; each connection is then a task of one worker.
+pub async fn serve(
+    listener: Listener,
+    service: Service,
+    workers: Workers,
+    shutdown: impl Future<Output = ()>,
+) {
     let limits = service.edge().options.limits.clone();
     let phase = watch::Sender::new(Phase::Running);
     let permits = Arc::new(Semaphore::new(limits.max_connections));
@@ -46,8 +54,11 @@ pub async fn serve(listener: Listener, service: Service, shutdown: impl Future<O
         match accepted {
             Ok((stream, peer, permit)) => {
                 let count = service.edge().meters.connected(service.listener_kind());
-                let connection = Connection::new(peer, tls.is_some(), 0, phase.subscribe(), permit, count);
-                tokio::spawn(run(stream, Arc::new(connection), service.clone(), tls.clone()));
+                let place = workers.take_place();
+                let worker = place.spawner();
+                let connection =
+                    Connection::new(peer, tls.is_some(), place, phase.subscribe(), permit, count);
+                worker.spawn(run(stream, Arc::new(connection), service.clone(), tls.clone()));
             }
             Err(error) if concerns_one_connection(&error) => {}
             Err(error) => {
@@ -68,14 +79,14 @@ pub async fn serve(listener: Listener, service: Service, shutdown: impl Future<O
     }
 }
 
-/// Waits for room, then for a connection.
+/// Waits for room, then for a connection. Its socket belongs to no runtime yet.
 async fn accept(
     socket: &tokio::net::TcpListener,
     permits: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+) -> io::Result<(std::net::TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let permit = permits.clone().acquire_owned().await.map_err(io::Error::other)?;
     let (stream, peer) = socket.accept().await?;
-    Ok((stream, peer, permit))
+    Ok((stream.into_std()?, peer, permit))
 }
 
 fn concerns_one_connection(error: &io::Error) -> bool {
@@ -85,8 +96,17 @@ fn concerns_one_connection(error: &io::Error) -> bool {
     )
 }
 
-async fn run(stream: TcpStream, connection: Arc<Connection>, service: Service, tls: Option<TlsAcceptor>) {
+async fn run(
+    stream: std::net::TcpStream,
+    connection: Arc<Connection>,
+    service: Service,
+    tls: Option<TlsAcceptor>,
+) {
     let limits = &service.edge().options.limits;
+    let stream = match TcpStream::from_std(stream) {
+        Ok(stream) => stream,
+        Err(error) => return tracing::warn!(%error, "a connection could not be handed to its worker"),
+    };
     // Small answers are the rule, and each is written at once.
     let _ = stream.set_nodelay(true);
     let stream = StallGuard::new(stream, limits.write_stall);

@@ -21,7 +21,7 @@ use rndrkit_domain::random::OsEntropy;
 use rndrkit_domain::text::{ExternalId, Name};
 use rndrkit_domain::time::{Clock, ManualClock, Monotonic, Timestamp};
 use rndrkit_domain::token::Scope;
-use rndrkit_edge::{Edge, EdgeBody, EdgeOptions, Fallback, Limits, Listener, Route, Service, serve};
+use rndrkit_edge::{Edge, EdgeBody, EdgeOptions, Fallback, Limits, Listener, Route, Service, Workers, serve};
 use rndrkit_verifier::{
     AccountFacts, BoxFuture, KeyFacts, KeySource, Loaded, LoadedTokens, SourceError, TokenFacts, Verifier,
     VerifierOptions,
@@ -287,7 +287,7 @@ pub(crate) async fn start(service: Service) -> Serving {
 pub(crate) fn start_on(listener: Listener, service: Service) -> Serving {
     let address = listener.local_address().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
-    let task = tokio::spawn(serve(listener, service, async {
+    let task = tokio::spawn(serve(listener, service, Workers::here(), async {
         if stopped.await.is_err() {
             std::future::pending::<()>().await;
         }

@@ -1,5 +1,6 @@
 //! The verifier's traits over the store: where the two halves of the product meet. Conversions only.
 
+use std::future::Future;
 use std::sync::Arc;
 
 use rndrkit_domain::feed::{FeedEntry, FeedHead, FeedNumber};
@@ -12,16 +13,28 @@ use rndrkit_verifier::{
     LoadedTokens, SourceError, TokenFacts, UsageSink,
 };
 
+use super::control_runtime::ControlRuntime;
+
 /// The store, as the verifier sees it.
 #[derive(Clone)]
 pub(super) struct StoreSource {
     store: Store,
     clock: Arc<dyn Clock>,
+    control: ControlRuntime,
 }
 
 impl StoreSource {
-    pub(super) fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock }
+    pub(super) fn new(store: Store, clock: Arc<dyn Clock>, control: ControlRuntime) -> Self {
+        Self { store, clock, control }
+    }
+
+    /// Reads where the database's connections live: requests ask from a worker's thread.
+    async fn read<T, W>(&self, work: impl FnOnce(Store) -> W) -> Result<T, SourceError>
+    where
+        T: Send + 'static,
+        W: Future<Output = Result<T, rndrkit_store::Error>> + Send + 'static,
+    {
+        self.control.run(work(self.store.clone())).await.map_err(SourceError::new)?.map_err(source_error)
     }
 }
 
@@ -33,14 +46,15 @@ pub(super) fn source_error(error: rndrkit_store::Error) -> SourceError {
 impl KeySource for StoreSource {
     fn load(&self, digest: Digest) -> BoxFuture<'_, Result<Loaded, SourceError>> {
         Box::pin(async move {
-            let loaded = self.store.load_key(digest).await.map_err(source_error)?;
+            let loaded = self.read(|store| async move { store.load_key(digest).await }).await?;
             Ok(Loaded { head: loaded.head, found: loaded.found.map(key_facts) })
         })
     }
 
     fn load_tokens(&self) -> BoxFuture<'_, Result<LoadedTokens, SourceError>> {
         Box::pin(async move {
-            let loaded = self.store.load_tokens(self.clock.now()).await.map_err(source_error)?;
+            let now = self.clock.now();
+            let loaded = self.read(|store| async move { store.load_tokens(now).await }).await?;
             let tokens = loaded
                 .tokens
                 .into_iter()

@@ -32,6 +32,9 @@ pub enum StartError {
     /// The certificate or its key cannot be used.
     #[error("tls_certificate, tls_key: {0}: {cause}", cause = causes(.0))]
     Tls(TlsError),
+    /// The threads of the data plane cannot be had.
+    #[error("the threads that serve requests could not be started: {0}; look at the limit of processes")]
+    Threads(std::io::Error),
     /// The data folder cannot be used.
     #[error(transparent)]
     DataFolder(#[from] DataFolderError),

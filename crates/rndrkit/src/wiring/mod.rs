@@ -6,6 +6,7 @@
 mod adapters;
 mod clock;
 mod confirm;
+mod control_runtime;
 mod convert;
 mod error;
 mod following;
@@ -16,7 +17,6 @@ mod parts;
 mod tokens;
 mod upkeep;
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +27,7 @@ use rndrkit_cluster::MemberStatus;
 use rndrkit_control::NewLink;
 use rndrkit_domain::random::Entropy;
 use rndrkit_domain::time::Clock;
-use rndrkit_edge::{EdgeBody, Fallback, Listener, Service};
+use rndrkit_edge::{EdgeBody, Fallback, Listener, Service, WorkerThreads, Workers};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tower::ServiceExt as _;
@@ -35,6 +35,7 @@ use tower::ServiceExt as _;
 pub use error::StartError;
 
 use crate::config::{DataFolder, Settings};
+use control_runtime::ControlRuntime;
 use health::NodeHealth;
 use listeners::Bound;
 use parts::Parts;
@@ -62,6 +63,7 @@ pub struct Server {
     health: Arc<NodeHealth>,
     stop: watch::Sender<bool>,
     listeners: Vec<JoinHandle<()>>,
+    threads: WorkerThreads,
     parts: Parts,
 }
 
@@ -80,7 +82,9 @@ impl Server {
         let bound = Bound::bind(&settings.listeners).await?;
         let folder = open_folder(settings)?;
         let (stop, stopping) = watch::channel(false);
-        let parts = Parts::build(settings, folder, clock, entropy.clone()).await?;
+        let count = WorkerThreads::suitable_count();
+        let threads = WorkerThreads::start(count).map_err(StartError::Threads)?;
+        let parts = Parts::build(settings, folder, clock, entropy.clone(), count).await?;
         let first_account_link = match parts.control.first_account_link().await {
             Ok(link) => link,
             Err(error) => {
@@ -95,15 +99,16 @@ impl Server {
         let internal = parts.edge.internal(fallback(rndrkit_server::operator_router(state)));
 
         let addresses = Addresses::of(&bound);
-        let mut listeners = vec![
-            spawn(bound.public, public, stopping.clone()),
-            spawn(bound.internal, internal, stopping.clone()),
-        ];
+        let spawn = |listener, service| spawn(listener, service, threads.workers(), stopping.clone());
+        let mut listeners = vec![spawn(bound.public, public), spawn(bound.internal, internal)];
         if let Some(listener) = bound.gateway {
-            listeners.push(spawn(listener, parts.edge.gateway(), stopping.clone()));
+            listeners.push(spawn(listener, parts.edge.gateway()));
+        }
+        if let Some(listener) = bound.authz {
+            listeners.push(spawn(listener, parts.edge.authz()));
         }
         if let Some(listener) = bound.telemetry {
-            listeners.push(spawn(listener, parts.edge.telemetry(telemetry), stopping));
+            listeners.push(spawn(listener, parts.edge.telemetry(telemetry)));
         }
         Ok(Self {
             public: addresses.public,
@@ -116,6 +121,7 @@ impl Server {
             health: parts.health.clone(),
             stop,
             listeners,
+            threads,
             parts,
         })
     }
@@ -134,6 +140,7 @@ impl Server {
                 tracing::error!(%error, "a listener ended badly");
             }
         }
+        self.threads.stop().await;
         self.parts.stop().await;
     }
 }
@@ -166,23 +173,38 @@ impl Addresses {
     }
 }
 
-fn spawn(listener: Listener, service: Service, mut stopping: watch::Receiver<bool>) -> JoinHandle<()> {
+fn spawn(
+    listener: Listener,
+    service: Service,
+    workers: Workers,
+    mut stopping: watch::Receiver<bool>,
+) -> JoinHandle<()> {
     tokio::spawn(async move {
         let stopped = async move {
             // An error means that the sender is gone, and with it the server.
             let _ = stopping.wait_for(|stop| *stop).await;
         };
-        rndrkit_edge::serve(listener, service, stopped).await;
+        rndrkit_edge::serve(listener, service, workers, stopped).await;
     })
 }
 
-/// A router as the data plane takes it.
+/// A router as the data plane takes it. It answers in this runtime, and not on the worker that asks.
 fn fallback(router: Router) -> Fallback {
+    let control = ControlRuntime::here();
     let service = tower::service_fn(move |request: http::Request<Incoming>| {
-        let router = router.clone();
+        let (router, control) = (router.clone(), control.clone());
         async move {
-            let response = router.oneshot(request.map(axum::body::Body::new)).await;
-            response.map(|response| response.map(EdgeBody::boxed)).map_err(|never: Infallible| never)
+            let answered = control.run(router.oneshot(request.map(axum::body::Body::new))).await;
+            Ok(match answered {
+                Ok(Ok(response)) => response.map(EdgeBody::boxed),
+                Ok(Err(never)) => match never {},
+                Err(error) => {
+                    tracing::error!(%error, cause = std::error::Error::source(&error), "a call was not answered");
+                    let mut response = http::Response::new(EdgeBody::empty());
+                    *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
+                    response
+                }
+            })
         }
     });
     Fallback::new(service)

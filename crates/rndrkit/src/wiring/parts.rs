@@ -1,6 +1,7 @@
 //! The parts of a server without its listeners: store, verifier, control plane, data plane, and the tasks
 //! that keep them going.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use rndrkit_domain::feed::FeedNumber;
 use rndrkit_domain::key_text::{Digest, KeyPrefix};
 use rndrkit_domain::random::Entropy;
 use rndrkit_domain::time::Clock;
-use rndrkit_edge::Edge;
+use rndrkit_edge::{Edge, EdgeOptions};
 use rndrkit_server::ServerState;
 use rndrkit_store::{Change, OpenOptions, Store};
 use rndrkit_verifier::{Budgets, Drawer, Flusher, Verifier};
@@ -20,6 +21,7 @@ use tokio::task::JoinHandle;
 
 use super::adapters::StoreSource;
 use super::clock::CommonClock;
+use super::control_runtime::ControlRuntime;
 use super::error::StartError;
 use super::following::{Following, Ground, replay_always};
 use super::health::{NodeHealth, install_metrics};
@@ -61,6 +63,7 @@ impl Parts {
         mut folder: Option<DataFolder>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
+        workers: NonZeroUsize,
     ) -> Result<Self, StartError> {
         let metrics = install_metrics();
         rndrkit_verifier::describe_metrics();
@@ -70,14 +73,14 @@ impl Parts {
         let store = open_store(settings, folder.as_mut()).await?;
         let prefix = Prefix::remember(settings, &store, &*clock, &*entropy).await?;
         let common = CommonClock::new(clock.clone());
-        let source = StoreSource::new(store.clone(), common.clone());
+        let source = StoreSource::new(store.clone(), common.clone(), ControlRuntime::here());
         let options = convert::verifier_options(settings);
         let (budgets, keys) = (convert::budgets(settings), Arc::new(source.clone()));
         let verifier = Verifier::with_budgets(budgets, options, clock.clone(), keys);
         verifier.set_prefixes(prefix.all.clone());
         common.follow(&verifier);
 
-        let edge_options = convert::edge_options(settings, operator_token);
+        let edge_options = EdgeOptions { workers, ..convert::edge_options(settings, operator_token) };
         let edge = Edge::new(edge_options, verifier.clone(), clock.clone(), entropy.clone())?;
 
         let (stop, stopping) = watch::channel(false);
