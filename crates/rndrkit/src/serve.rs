@@ -140,8 +140,12 @@ fn say_warnings(settings: &Settings, is_new_prefix: bool) {
     if settings.listeners.trusted_proxies.iter().any(|proxy| proxy.prefix_len() == 0) {
         tracing::warn!("trusted_proxies names everybody: any client may then claim any address");
     }
-    if settings.listeners.authz.is_some() {
-        tracing::warn!("authz_listen has no effect yet: this version has no forward auth");
+    if settings.access.authz_callers.iter().any(|caller| caller.prefix_len() == 0)
+        && settings.access.authz_secret.is_none()
+    {
+        tracing::warn!(
+            "authz_callers names everybody and there is no authz_secret: whoever reaches forward auth may try keys"
+        );
     }
 }
 

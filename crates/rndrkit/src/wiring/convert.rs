@@ -67,6 +67,9 @@ pub(super) fn edge_options(settings: &Settings, operator_token: Digest) -> EdgeO
         routes: settings.gateway.routes.iter().map(route).collect(),
         separate_gateway: settings.listeners.gateway.is_some(),
         trusted_proxies: settings.listeners.trusted_proxies.clone(),
+        separate_authz: settings.listeners.authz.is_some(),
+        authz_callers: settings.access.authz_callers.clone(),
+        authz_secret: settings.access.authz_secret.as_ref().map(|secret| Digest::of(secret.reveal())),
         plan_names: Arc::new(plan_name),
         limits: Limits { shutdown: settings.listeners.shutdown, ..Limits::default() },
         ..EdgeOptions::new(settings.site.public_url.to_string(), operator_token)

@@ -12,6 +12,7 @@ pub(super) struct Bound {
     pub(super) public: Listener,
     pub(super) internal: Listener,
     pub(super) gateway: Option<Listener>,
+    pub(super) authz: Option<Listener>,
     pub(super) telemetry: Option<Listener>,
 }
 
@@ -23,11 +24,15 @@ impl Bound {
             Some(address) => Some(encrypt(bind(address, "gateway-listen").await?, wanted.tls.as_ref())?),
             None => None,
         };
+        let authz = match wanted.authz {
+            Some(address) => Some(bind(address, "authz-listen").await?),
+            None => None,
+        };
         let telemetry = match wanted.telemetry {
             Some(address) => Some(bind(address, "telemetry-listen").await?),
             None => None,
         };
-        Ok(Self { public, internal, gateway, telemetry })
+        Ok(Self { public, internal, gateway, authz, telemetry })
     }
 }
 
