@@ -12,4 +12,5 @@ pub mod link;
 pub mod page;
 pub mod public;
 pub mod token;
+pub mod usage;
 pub mod verify;

@@ -10,12 +10,14 @@ mod error;
 mod keys;
 mod tokens;
 mod transport;
+mod usage;
 
 pub use error::Error;
 pub use rndrkit_api as api;
 
 pub use accounts::AccountFilter;
 use transport::Transport;
+pub use usage::UsageQuery;
 
 /// The operator API of one server. Cheap to clone; clones share connections.
 #[derive(Debug, Clone)]

@@ -24,6 +24,7 @@ use crate::state::ServerSettings;
         api::accounts::show,
         api::accounts::update,
         api::accounts::delete,
+        api::usage::show,
         api::links::create,
         api::keys::create,
         api::keys::list,

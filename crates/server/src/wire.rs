@@ -7,6 +7,7 @@ use rndrkit_api::key::{CreatedKey, Key, Receipt};
 use rndrkit_api::link::Link;
 use rndrkit_api::public::{RateLimit, UsageDay};
 use rndrkit_api::token::{CreatedToken, Token};
+use rndrkit_api::usage::{AnswerCounts, KeyUsage};
 use rndrkit_control::{AccountView, Created, NewLink, Receipt as ControlReceipt};
 use rndrkit_domain::audit::StoredEvent;
 use rndrkit_domain::decision::BudgetState;
@@ -14,7 +15,7 @@ use rndrkit_domain::key::ApiKey;
 use rndrkit_domain::key_text::Secret;
 use rndrkit_domain::time::Timestamp;
 use rndrkit_domain::token::Token as ApiToken;
-use rndrkit_domain::usage::KeyUsage;
+use rndrkit_domain::usage::KeyUsage as CountedUse;
 
 pub(crate) fn account(view: AccountView) -> Account {
     let AccountView { account, plan } = view;
@@ -111,13 +112,31 @@ pub(crate) fn audit_event(event: StoredEvent) -> AuditEvent {
     }
 }
 
-pub(crate) fn usage_day(usage: &KeyUsage) -> UsageDay {
+pub(crate) fn usage_day(usage: &CountedUse) -> UsageDay {
     UsageDay {
         key_id: usage.key_id.to_string(),
         day: usage.starts_at.date(),
         allowed: usage.counts.allowed,
         limited: usage.counts.limited,
         refused: usage.counts.refused,
+    }
+}
+
+pub(crate) fn key_usage(usage: &CountedUse) -> KeyUsage {
+    let answers = usage.counts.answers;
+    KeyUsage {
+        key_id: usage.key_id.to_string(),
+        starts_at: usage.starts_at.to_string(),
+        period: usage.period.as_str().to_owned(),
+        allowed: usage.counts.allowed,
+        limited: usage.counts.limited,
+        refused: usage.counts.refused,
+        answers: AnswerCounts {
+            successful: answers.successful,
+            redirection: answers.redirection,
+            client_error: answers.client_error,
+            server_error: answers.server_error,
+        },
     }
 }
 

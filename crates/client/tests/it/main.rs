@@ -4,8 +4,9 @@
 
 use rndrkit_client::api::account::{CreateAccount, UpdateAccount};
 use rndrkit_client::api::error::{ErrorCode, FieldError, Problem};
+use rndrkit_client::api::usage::AnswerCounts;
 use rndrkit_client::api::verify::VerifyRequest;
-use rndrkit_client::{AccountFilter, Client, Error, PageQuery};
+use rndrkit_client::{AccountFilter, Client, Error, PageQuery, UsageQuery};
 use rndrkit_testkit::scripted::ScriptedServer;
 
 fn client(server: &ScriptedServer) -> Client {
@@ -62,6 +63,20 @@ async fn whatever_stands_in_an_id_or_a_filter_stays_in_its_place() {
     let filter = AccountFilter { email: Some("a+b@c.d"), external_id: None };
     client(&server).list_accounts(filter, PageQuery::default()).await.unwrap();
     assert_eq!(server.asked().line, "GET /v1/accounts?email=a%2Bb%40c.d");
+}
+
+#[tokio::test]
+async fn use_is_asked_for_by_times_and_period_and_read_with_its_answers() {
+    let usage = r#"{"data":[{"key_id":"key_1","starts_at":"2026-11-23T14:00:00.000Z","period":"hour","allowed":3,
+        "limited":1,"refused":0,"answers":{"successful":2,"redirection":0,"client_error":0,"server_error":1}}]}"#;
+    let server = ScriptedServer::json(200, usage);
+    let query = UsageQuery { from: Some("2026-11-23T15:00:00+01:00"), to: None, period: Some("hour") };
+    let usage = client(&server).account_usage("acc_1", query).await.unwrap();
+    assert_eq!((usage.data[0].allowed, usage.data[0].limited), (3, 1));
+    let answers = AnswerCounts { successful: 2, server_error: 1, ..AnswerCounts::default() };
+    assert_eq!(usage.data[0].answers, answers);
+    let asked = "GET /v1/accounts/acc_1/usage?from=2026-11-23T15%3A00%3A00%2B01%3A00&period=hour";
+    assert_eq!(server.asked().line, asked);
 }
 
 #[tokio::test]

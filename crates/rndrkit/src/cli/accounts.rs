@@ -31,6 +31,8 @@ pub enum AccountCommand {
         #[arg(value_name = "ACCOUNT")]
         account: String,
     },
+    /// Show what an account's keys did
+    Usage(UsageArgs),
     /// Make a link for a person of an account; it works once
     Link(LinkArgs),
 }
@@ -75,6 +77,46 @@ pub struct SetPlanArgs {
     /// Plan id
     #[arg(value_name = "PLAN")]
     pub plan: String,
+}
+
+/// Length of the stretches of time that use is shown in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum UsagePeriod {
+    /// Kept as long as usage_retention_days says
+    Day,
+    /// Kept 14 days
+    Hour,
+    /// Kept 48 hours
+    Minute,
+}
+
+impl UsagePeriod {
+    /// The word on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Day => "day",
+            Self::Hour => "hour",
+            Self::Minute => "minute",
+        }
+    }
+}
+
+/// `account usage`.
+#[derive(Debug, Args)]
+pub struct UsageArgs {
+    /// Account id, or the account's e-mail address
+    #[arg(value_name = "ACCOUNT")]
+    pub account: String,
+    /// First day (2026-11-23) or moment (2026-11-23T14:00:00Z), in UTC [default: 30 days, 24 hours or 60 minutes back]
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<String>,
+    /// Last one, included [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<String>,
+    /// One line for each [default: day]
+    #[arg(long, value_enum)]
+    pub period: Option<UsagePeriod>,
 }
 
 /// What a link does.

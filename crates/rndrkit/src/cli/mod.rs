@@ -16,7 +16,10 @@ use rndrkit_domain::key_text::Secret;
 
 use crate::config::Hidden;
 
-pub use accounts::{AccountCommand, CreateAccountArgs, LinkArgs, LinkKind, ListAccountsArgs, SetPlanArgs};
+pub use accounts::{
+    AccountCommand, CreateAccountArgs, LinkArgs, LinkKind, ListAccountsArgs, SetPlanArgs, UsageArgs,
+    UsagePeriod,
+};
 pub use keys::{CreateKeyArgs, KeyCommand, ListKeysArgs, Stray, VerifyArgs};
 pub use setting_flags::SettingFlags;
 pub use tokens::{CreateTokenArgs, ScopeWord, TokenCommand};
@@ -54,7 +57,7 @@ pub enum Command {
     Serve(SettingFlags),
     /// Show a key's whole life on this machine, then stay up to be looked at
     Demo(DemoArgs),
-    /// Customers: their plans, and links for their people
+    /// Customers: their plans, their use, and links for their people
     Account {
         /// Which server.
         #[command(flatten)]

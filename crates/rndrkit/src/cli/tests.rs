@@ -25,7 +25,7 @@ fn the_help_names_every_command() {
     Commands:
       serve    Serve the dashboard, the gateway and the operator API
       demo     Show a key's whole life on this machine, then stay up to be looked at
-      account  Customers: their plans, and links for their people
+      account  Customers: their plans, their use, and links for their people
       key      API keys: create, list, delete, verify
       token    Tokens of the operator API
       config   The settings that hold, and where each came from
@@ -47,7 +47,7 @@ fn the_help_names_every_command() {
     failing or too slow).
     ");
     assert_snapshot!(help_of(&["account"]), @"
-    Customers: their plans, and links for their people
+    Customers: their plans, their use, and links for their people
 
     Usage: rndrkit account [OPTIONS] <COMMAND>
 
@@ -58,6 +58,7 @@ fn the_help_names_every_command() {
       set-plan  Move an account to another plan; holds everywhere when it answers
       suspend   Stop an account: its keys are refused until it is resumed
       resume    Let a suspended account go on
+      usage     Show what an account's keys did
       link      Make a link for a person of an account; it works once
 
     Options:

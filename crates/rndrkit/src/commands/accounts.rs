@@ -6,7 +6,7 @@ use rndrkit_api::page::Page;
 use rndrkit_client::{AccountFilter, Client};
 
 use super::console::{Console, or_dash};
-use super::{Exit, Failure, local};
+use super::{Exit, Failure, local, usage};
 use crate::cli::{AccountCommand, CreateAccountArgs, LinkArgs, ListAccountsArgs};
 
 pub(super) async fn run(
@@ -38,6 +38,7 @@ pub(super) async fn run(
         AccountCommand::Resume { account } => {
             change(client, account, &update(None, Some("active")), console).await?;
         }
+        AccountCommand::Usage(args) => usage::show(client, args, console).await?,
         AccountCommand::Link(args) => {
             let (account, link) = to_link(args);
             let id = local::account_id(client, account).await?;

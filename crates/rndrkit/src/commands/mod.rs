@@ -13,6 +13,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod usage;
 
 use std::process::ExitCode;
 

@@ -67,6 +67,34 @@ async fn accounts_are_listed_as_a_table_that_says_how_to_go_on() {
     assert_eq!(server.asked().line, "GET /v1/accounts?limit=1");
 }
 
+const USAGE: &str = r#"{"data":[
+    {"key_id":"key_1","starts_at":"2026-11-22T00:00:00.000Z","period":"day","allowed":1200,"limited":30,"refused":0,
+     "answers":{"successful":1180,"redirection":0,"client_error":15,"server_error":5}},
+    {"key_id":"key_2","starts_at":"2026-11-23T00:00:00.000Z","period":"day","allowed":7,"limited":0,"refused":2,
+     "answers":{"successful":0,"redirection":0,"client_error":0,"server_error":0}}]}"#;
+
+#[tokio::test]
+async fn use_is_shown_as_a_table_of_stretches_and_keys() {
+    let server = ScriptedServer::json(200, USAGE);
+    let ran = run_against(&server, "", &["account", "usage", "acc_1"]).await;
+    assert_snapshot!(ran.out, @"
+    FROM                      KEY    ALLOWED  LIMITED  REFUSED  2XX   3XX  4XX  5XX
+    2026-11-22T00:00:00.000Z  key_1  1200     30       0        1180  0    15   5
+    2026-11-23T00:00:00.000Z  key_2  7        0        2        0     0    0    0
+    ");
+    assert_eq!(server.asked().line, "GET /v1/accounts/acc_1/usage");
+    let server = ScriptedServer::json(200, r#"{"data":[]}"#);
+    let args =
+        ["account", "usage", "acc_1", "--from", "2026-11-01", "--to", "2026-11-02", "--period", "hour"];
+    let ran = run_against(&server, "", &args).await;
+    assert_eq!((ran.exit, ran.out.as_str()), (Exit::Done, "No key of this account was used in that time.\n"));
+    assert_eq!(server.asked().line, "GET /v1/accounts/acc_1/usage?from=2026-11-01&to=2026-11-02&period=hour");
+    let server = ScriptedServer::json(200, USAGE);
+    let ran = run_against(&server, "", &["account", "usage", "acc_1", "--json"]).await;
+    let printed: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(printed, serde_json::from_str::<serde_json::Value>(USAGE).unwrap());
+}
+
 #[tokio::test]
 async fn each_account_command_asks_for_its_own_change() {
     for (args, line, body) in [

@@ -69,6 +69,7 @@ const ROWS: &[Row] = &[
     ("GET", "/v1/accounts", Token("read"), &[200], Body::None),
     ("GET", "/v1/accounts/{id}", Token("read"), &[200], Body::None),
     ("GET", "/v1/accounts/{id}/keys", Token("read"), &[200], Body::None),
+    ("GET", "/v1/accounts/{id}/usage", Token("read"), &[200], Body::None),
     ("GET", "/v1/keys/{id}", Token("read"), &[200], Body::None),
     ("GET", "/v1/tokens", Token("read"), &[200], Body::None),
     ("GET", "/v1/audit-log", Token("read"), &[200], Body::None),

@@ -9,6 +9,7 @@ pub(crate) mod health;
 pub(crate) mod keys;
 pub(crate) mod links;
 pub(crate) mod tokens;
+pub(crate) mod usage;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -63,6 +64,7 @@ pub fn operator_routes() -> Vec<OperatorRoute> {
         route("/v1/accounts/{id}/links", Method::POST, ADMIN, post(links::create)),
         route("/v1/accounts/{id}/keys", Method::POST, ADMIN, post(keys::create)),
         route("/v1/accounts/{id}/keys", Method::GET, READ, get(keys::list)),
+        route("/v1/accounts/{id}/usage", Method::GET, READ, get(usage::show)),
         route("/v1/keys/{id}", Method::GET, READ, get(keys::show)),
         route("/v1/keys/{id}", Method::DELETE, ADMIN, delete(keys::revoke)),
         route("/v1/tokens", Method::POST, ADMIN, post(tokens::create)),

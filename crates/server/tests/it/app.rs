@@ -14,13 +14,14 @@ use rndrkit_control::{
 };
 use rndrkit_domain::client::ClientInfo;
 use rndrkit_domain::feed::FeedNumber;
-use rndrkit_domain::id::{RequestId, TokenId};
+use rndrkit_domain::id::{KeyId, RequestId, TokenId};
 use rndrkit_domain::key_text::KeyPrefix;
 use rndrkit_domain::plan::{Plan, PlanId, RateLimit};
 use rndrkit_domain::random::OsEntropy;
 use rndrkit_domain::text::Name;
 use rndrkit_domain::time::{ManualClock, Timestamp};
 use rndrkit_domain::token::Scope;
+use rndrkit_domain::usage::{UsageCounts, UsageDelta};
 use rndrkit_server::{BoxFuture, Health, ServerSettings, ServerState, TokenAuthenticator, TokenRefusal};
 use rndrkit_store::{OpenOptions, Store};
 use rndrkit_testkit::database::TestDatabase;
@@ -96,7 +97,7 @@ pub struct App {
     operator: Router,
     public: Router,
     telemetry: Router,
-    _database: TestDatabase,
+    database: TestDatabase,
 }
 
 fn plan(id: &str, name: &str, api_access: bool, active_keys: u32) -> Plan {
@@ -139,7 +140,28 @@ impl App {
         let operator = rndrkit_server::operator_router(state.clone());
         let telemetry = rndrkit_server::telemetry_router(state.clone());
         let public = rndrkit_server::public_router(state);
-        Self { control, clock, switches, operator, public, telemetry, _database: database }
+        Self { control, clock, switches, operator, public, telemetry, database }
+    }
+
+    /// Adds to what a key did in a minute.
+    pub async fn count(&self, account: &str, key: &str, minute: &str, counts: UsageCounts) {
+        let (key_id, account_id) = (key.parse().unwrap(), account.parse().unwrap());
+        let delta = UsageDelta { key_id, account_id, minute: minute.parse().unwrap(), counts };
+        let store = Store::open(&OpenOptions::new(self.database.url())).await.unwrap();
+        store.record_usage(&[delta], &[]).await.unwrap();
+        store.close().await.unwrap();
+    }
+
+    /// That many keys of an account, each used today.
+    pub async fn count_many(&self, account: &str, keys: usize) {
+        let (minute, account_id) = (self.control.now(), account.parse().unwrap());
+        let counts = UsageCounts { allowed: 1, ..UsageCounts::default() };
+        let delta =
+            |_| UsageDelta { key_id: KeyId::generate(minute, &OsEntropy), account_id, minute, counts };
+        let deltas: Vec<_> = (0..keys).map(delta).collect();
+        let store = Store::open(&OpenOptions::new(self.database.url())).await.unwrap();
+        store.record_usage(&deltas, &[]).await.unwrap();
+        store.close().await.unwrap();
     }
 
     /// A call of the operator API, with the operator's token until told otherwise.

@@ -1,6 +1,7 @@
 //! `/openapi.json` against what really comes back: every member described, and every described member there.
 
 use http::StatusCode;
+use rndrkit_domain::usage::UsageCounts;
 use rndrkit_server::{ServerSettings, openapi_document};
 use serde_json::{Value, json};
 
@@ -89,9 +90,11 @@ async fn answers_have_the_described_members_and_no_others() {
     let answer = app.operator("POST", &keys).json(&create).header("idempotency-key", "one").send().await;
     described.check("post", "/v1/accounts/{id}/keys", &answer);
     let key = answer.expect(StatusCode::CREATED)["id"].as_str().unwrap().to_owned();
+    let counts = UsageCounts { allowed: 1, ..UsageCounts::default() };
+    app.count(&account, &key, "2026-11-23T11:00:00Z", counts).await;
     let token = json!({ "name": "billing", "scope": "read" });
 
-    let calls: [(&str, &str, String, Value); 15] = [
+    let calls: [(&str, &str, String, Value); 16] = [
         ("get", "/v1/accounts", "/v1/accounts".to_owned(), Value::Null),
         ("get", "/v1/accounts/{id}", format!("/v1/accounts/{account}"), Value::Null),
         ("patch", "/v1/accounts/{id}", format!("/v1/accounts/{account}"), json!({ "external_id": "x" })),
@@ -102,6 +105,7 @@ async fn answers_have_the_described_members_and_no_others() {
             json!({ "kind": "invite" }),
         ),
         ("get", "/v1/accounts/{id}/keys", keys.clone(), Value::Null),
+        ("get", "/v1/accounts/{id}/usage", format!("/v1/accounts/{account}/usage"), Value::Null),
         ("get", "/v1/keys/{id}", format!("/v1/keys/{key}"), Value::Null),
         ("post", "/v1/tokens", "/v1/tokens".to_owned(), token),
         ("get", "/v1/tokens", "/v1/tokens".to_owned(), Value::Null),

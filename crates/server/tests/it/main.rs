@@ -22,3 +22,4 @@ mod lists;
 mod own_calls;
 mod protocol;
 mod tokens;
+mod usage;

@@ -18,7 +18,7 @@ fn caller(account: &str, key: &str) -> Caller {
     }
 }
 
-fn allowed(account: &str, key: &str) -> Decision {
+pub fn allowed(account: &str, key: &str) -> Decision {
     let number = |n| NonZeroU32::new(n).unwrap();
     let limit = RateLimit { per_minute: number(600), burst: number(100) };
     Decision::Allowed {
