@@ -11,6 +11,7 @@ mod admission;
 mod failures;
 mod framing;
 mod headers;
+mod hostile;
 mod listeners;
 mod metrics;
 mod own;

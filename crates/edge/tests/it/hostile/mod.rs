@@ -1,0 +1,51 @@
+//! Bad input and faults: raw bytes on one side, an upstream that records or misbehaves on the other.
+//!
+//! What is known to go wrong with gateways, and where it is tried; the other half of each is with forward auth.
+//!
+//! | pitfall | tried here by |
+//! |---|---|
+//! | an identity header in another spelling | `identity` |
+//! | two credentials, or two in one | `identity` |
+//! | forwarded headers of a stranger | `identity` |
+//! | one request that two servers cut apart at different places | `smuggling`, `chunks` |
+//! | one path that two servers read differently | `paths` |
+//! | one request that spends twice, because it is sent twice | `upstreams` |
+//! | methods and upgrades that are not like other requests | `smuggling`, `vanishing` |
+//! | heads, bodies and readers without an end | `bounds`, `vanishing` |
+//! | upstreams that break the protocol | `upstreams` |
+//! | what is left behind by all of this | `leaks` |
+
+mod chunks;
+mod client;
+mod identity;
+mod recorder;
+mod smuggling;
+
+use std::time::Duration;
+
+use rndrkit_edge::{Limits, Route};
+
+use crate::world::World;
+
+/// A route `/api/` to an upstream.
+async fn world(upstream: http::Uri) -> World {
+    World::with(|options| options.routes = vec![Route::new("/api/", upstream)]).await
+}
+
+/// The same, with short patience for whatever stands still.
+async fn impatient(upstream: http::Uri) -> World {
+    let longest = Duration::from_millis(400);
+    World::with(|options| {
+        options.routes = vec![Route::new("/api/", upstream)];
+        options.limits = Limits {
+            header_timeout: longest,
+            body_stall: longest,
+            connect_timeout: longest,
+            response_timeout: longest,
+            stream_idle: longest,
+            write_stall: longest,
+            ..Limits::default()
+        };
+    })
+    .await
+}
