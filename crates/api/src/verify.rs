@@ -13,7 +13,8 @@ use crate::public::RateLimit;
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VerifyRequest {
-    /// What the caller sent.
+    /// What the caller sent in `X-Api-Key`; empty when he sent none. Of several headers send all, joined by
+    /// commas: that is refused with 400, as the gateway does.
     pub secret: String,
     /// How many requests to spend, 0 to the plan's burst; 0 looks without spending; default 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -23,17 +24,18 @@ pub struct VerifyRequest {
     pub context: Option<VerifyContext>,
 }
 
-/// Where the caller's request came from, as the asker saw it.
+/// Where the caller's request came from, as the asker saw it. But for the address it decides nothing, and only
+/// the log at level `debug` has it; any text will do.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VerifyContext {
-    /// Client address. Without it, failed look-ups are not bounded for each address.
+    /// Client address, IPv4 or IPv6. Without it, failed look-ups are not bounded for each address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ip: Option<String>,
     /// Request method.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
-    /// Request path.
+    /// Request path. What follows a question mark is not logged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// The client's own description of itself.
@@ -67,7 +69,7 @@ pub struct VerifyAnswer {
     pub valid: bool,
     /// `valid`, or the refusal's code.
     pub code: String,
-    /// What the asker should reply: 200 or the refusal's status.
+    /// What the asker should reply: the refusal's status; 200 when valid.
     pub status: u16,
     /// The key, when the secret was right.
     #[schema(required)]
@@ -78,7 +80,7 @@ pub struct VerifyAnswer {
     /// The account's budget, when it was looked at.
     #[schema(required)]
     pub rate_limit: Option<RateLimit>,
-    /// Headers that the asker should reply with.
+    /// Headers that the asker should reply with: beside a refusal, and beside his own answer when valid.
     pub headers: BTreeMap<String, String>,
     /// The body that the asker should reply with; null when valid.
     #[schema(required)]

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::{CONNECTION, HeaderMap, HeaderValue};
-use http::{Method, Request, Response};
+use http::{Request, Response};
 use hyper::body::Incoming;
 use rndrkit_api::error::ErrorCode;
 use rndrkit_domain::decision::{BudgetState, Decision, Denial};
@@ -323,7 +323,7 @@ impl Service {
             Kind::Internal(_) if !edge.options.separate_authz && authz::is_asked(request.uri().path()) => {
                 authz::serve(edge, exchange, request).await
             }
-            Kind::Internal(_) if request.method() == Method::POST && request.uri().path() == verify::PATH => {
+            Kind::Internal(_) if request.uri().path() == verify::PATH => {
                 verify::serve(edge, exchange, request).await
             }
             Kind::Public(fallback) | Kind::Internal(fallback) | Kind::Telemetry(fallback) => {

@@ -240,8 +240,8 @@ pub(crate) fn render(
 }
 
 /// A JSON answer that no cache may keep.
-pub(crate) fn json<T: serde::Serialize>(status: StatusCode, value: &T) -> Response<EdgeBody> {
-    let mut response = Response::new(EdgeBody::full(serde_json::to_vec(value).unwrap_or_default()));
+pub(crate) fn json(status: StatusCode, body: Vec<u8>) -> Response<EdgeBody> {
+    let mut response = Response::new(EdgeBody::full(body));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

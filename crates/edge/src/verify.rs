@@ -2,29 +2,30 @@
 //!
 //! 200 for every definite answer; 503 when we do not know. Deliberately absent: every other operator call.
 
-use std::collections::BTreeMap;
+mod answer;
+mod question;
+
 use std::net::IpAddr;
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
-use http::{Request, Response, StatusCode};
+use http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use rndrkit_api::account::PlanRef;
 use rndrkit_api::error::{ErrorCode, FieldError, Problem};
-use rndrkit_api::public::RateLimit;
-use rndrkit_api::verify::{VerifiedAccount, VerifiedKey, VerifyAnswer, VerifyRequest};
-use rndrkit_domain::decision::{BudgetState, Caller, Decision, Denial};
+use rndrkit_domain::decision::{Decision, Denial};
 use rndrkit_domain::key_text::Digest;
 use rndrkit_domain::token::Scope;
 use rndrkit_verifier::TokenDenial;
 use tokio::time::timeout;
 
 use crate::body::EdgeBody;
-use crate::credential::{self, TakenFrom};
+use crate::credential;
 use crate::edge::{Edge, Exchange};
 use crate::meters::Door;
 use crate::problem;
+use crate::verify::answer::{Answer, Reply};
+use crate::verify::question::Question;
 
 /// Where it is served on the internal listener.
 pub(crate) const PATH: &str = "/v1/keys/verify";
@@ -39,6 +40,11 @@ pub(crate) async fn serve(
     exchange: &Exchange,
     request: Request<Incoming>,
 ) -> Response<EdgeBody> {
+    if request.method() != Method::POST {
+        let mut response = exchange.refuse(edge, ErrorCode::MethodNotAllowed, "Ask with POST.");
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+        return response;
+    }
     match answer(edge, exchange, request).await {
         Ok(response) => response,
         Err(problem) => problem::render(&edge.wording, &problem, None),
@@ -60,22 +66,40 @@ async fn answer(
     }
     let body = read(request.into_body()).await.map_err(|(code, detail)| refuse(code, detail))?;
     // The parser's own words may repeat the secret, so only the place is told.
-    let question: VerifyRequest = serde_json::from_slice(&body).map_err(|error| {
+    let question: Question<'_> = serde_json::from_slice(&body).map_err(|error| {
         let place = format!("The body is not a question (line {}, column {}).", error.line(), error.column());
         refuse(ErrorCode::InvalidRequest, &place)
     })?;
-    let client = address(&question).map_err(|error| invalid(exchange, error))?;
-    let cost = question.cost.unwrap_or(1);
-    let credential = credential::judge_text(question.secret.as_bytes(), TakenFrom::ApiKey);
-    let judged = edge.judge(Door::Verify, credential, client, cost).await;
-    let decision = judged.verified.decision;
+    let client = question.client().map_err(|error| invalid(exchange, error))?;
+    let judged = edge.judge(Door::Verify, question.credential(), client, question.cost()).await;
+    let decision = &judged.verified.decision;
+    note(exchange, &question, client, decision);
     if let Decision::Denied { denial: Denial::Unavailable, .. } = decision {
         return Err(Box::new(edge.wording.problem(Denial::Unavailable, None, None, exchange.request_id)));
     }
-    if let Some(error) = too_dear(&decision, cost) {
+    if let Some(error) = too_dear(decision, question.cost()) {
         return Err(invalid(exchange, error));
     }
-    Ok(problem::json(StatusCode::OK, &render(edge, exchange, &decision, judged.detail)))
+    Ok(render(edge, exchange, decision, judged.detail))
+}
+
+/// One line for each decision, for whoever looks for the reason of one. Debug formatting escapes what an
+/// asker's caller may have sent to make two lines of one.
+fn note(exchange: &Exchange, question: &Question<'_>, client: Option<IpAddr>, decision: &Decision) {
+    if !tracing::enabled!(tracing::Level::DEBUG) {
+        return;
+    }
+    let about = question.logged();
+    tracing::debug!(
+        request_id = %exchange.request_id,
+        code = decision.code(),
+        key_id = decision.caller().map(|caller| tracing::field::display(caller.key_id)),
+        ip = client.map(tracing::field::display),
+        method = ?about.method,
+        path = ?about.path,
+        user_agent = ?about.user_agent,
+        "decided for a service"
+    );
 }
 
 /// Every token may verify; the operator token is one of them.
@@ -123,15 +147,6 @@ async fn read(body: Incoming) -> Result<bytes::Bytes, (ErrorCode, &'static str)>
     }
 }
 
-fn address(question: &VerifyRequest) -> Result<Option<IpAddr>, FieldError> {
-    let ip = question.context.as_ref().and_then(|context| context.ip.as_deref());
-    let parsed = ip.map(str::parse::<IpAddr>).transpose().map_err(|_| FieldError {
-        pointer: "/context/ip".to_owned(),
-        detail: "Send an IPv4 or IPv6 address, such as 192.0.2.1.".to_owned(),
-    })?;
-    Ok(parsed.map(|ip| ip.to_canonical()))
-}
-
 /// A cost above the burst can never be met: that is a mistake of the asker, not a spent budget.
 fn too_dear(decision: &Decision, cost: u32) -> Option<FieldError> {
     let burst = problem::budget_of(decision)?.limit.burst.get();
@@ -148,45 +163,30 @@ fn invalid(exchange: &Exchange, error: FieldError) -> Box<Problem> {
     Box::new(problem)
 }
 
-fn render(edge: &Edge, exchange: &Exchange, decision: &Decision, detail: Option<&str>) -> VerifyAnswer {
-    let caller = decision.caller();
+fn render(edge: &Edge, exchange: &Exchange, decision: &Decision, detail: Option<&str>) -> Response<EdgeBody> {
+    let request_id = exchange.request_id;
     let budget = problem::budget_of(decision);
-    let (status, headers, problem) = match decision {
-        Decision::Allowed { budget, .. } => (200, problem::rate_limit_headers(budget).into(), None),
+    let plan_name = decision.caller().map(|caller| (edge.options.plan_names)(&caller.plan));
+    let plan_name = plan_name.as_deref().unwrap_or_default();
+    let body = match decision {
+        Decision::Allowed { budget: left, .. } => {
+            let headers = problem::rate_limit_headers(left);
+            let reply = Reply { plan_name, headers: &headers, problem: None, request_id };
+            written(&Answer::new(decision, budget, &reply))
+        }
         Decision::Denied { denial, .. } => {
-            let problem = edge.wording.problem(*denial, detail, budget, exchange.request_id);
-            (problem.status, edge.wording.refusal_headers(problem.code, budget), Some(problem))
+            let problem = edge.wording.problem(*denial, detail, budget, request_id);
+            let headers = edge.wording.refusal_headers(problem.code, budget);
+            let reply = Reply { plan_name, headers: &headers, problem: Some(&problem), request_id };
+            written(&Answer::new(decision, budget, &reply))
         }
     };
-    VerifyAnswer {
-        valid: problem.is_none(),
-        code: decision.code().to_owned(),
-        status,
-        key: caller.map(|caller| VerifiedKey { id: caller.key_id.to_string() }),
-        account: caller.map(|caller| account(edge, caller)),
-        rate_limit: budget.map(rate_limit),
-        headers: headers
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect::<BTreeMap<String, String>>(),
-        problem,
-        request_id: exchange.request_id.to_string(),
-    }
+    problem::json(StatusCode::OK, body)
 }
 
-fn account(edge: &Edge, caller: &Caller) -> VerifiedAccount {
-    VerifiedAccount {
-        id: caller.account_id.to_string(),
-        external_id: caller.external_id.as_ref().map(|id| id.as_str().to_owned()),
-        plan: PlanRef { id: caller.plan.as_str().to_owned(), name: (edge.options.plan_names)(&caller.plan) },
-    }
-}
-
-fn rate_limit(budget: &BudgetState) -> RateLimit {
-    RateLimit {
-        per_minute: budget.limit.per_minute.get(),
-        burst: budget.limit.burst.get(),
-        remaining: budget.remaining,
-        reset_seconds: budget.reset_seconds,
-    }
+fn written(answer: &Answer<'_>) -> Vec<u8> {
+    let mut body = Vec::with_capacity(answer::BYTES);
+    // Writing to memory does not fail; half an answer would be one that nobody can read, and so no "yes".
+    let _ = serde_json::to_writer(&mut body, answer);
+    body
 }

@@ -64,7 +64,9 @@ async fn a_refusal_is_a_200_with_everything_to_reply_with() {
         (about(&downgraded), 403, "plan_required", true),
         (json!({"secret": "nonsense"}), 401, "invalid_key", false),
         (json!({"secret": "a\u{0}b"}), 401, "invalid_key", false),
-        (json!({"secret": "x".repeat(600)}), 401, "invalid_key", false),
+        (json!({"secret": "x".repeat(60_000)}), 401, "invalid_key", false),
+        (json!({"secret": "ключ\r\n\u{7f}"}), 401, "invalid_key", false),
+        (json!({"secret": " "}), 401, "invalid_key", false),
         (json!({"secret": ""}), 401, "missing_key", false),
     ] {
         let answer = verify(&world, &question).await;
@@ -139,9 +141,11 @@ async fn not_knowing_is_503_about_key_and_token_alike() {
     world.source.failing.store(true, Ordering::SeqCst);
     let answer = verify(&world, &about(&key)).await;
     assert_eq!((answer.status(), answer.code().as_str()), (503, "unavailable"));
+    assert_eq!(answer.header("retry-after"), Some("1"));
     let lines = ["Authorization: Bearer t_some", "Content-Type: application/json"];
     let answer = post(&world, &lines, &about(&key).to_string()).await;
     assert_eq!((answer.status(), answer.code().as_str()), (503, "unavailable"));
+    assert_eq!(answer.header("retry-after"), Some("1"));
 }
 
 #[tokio::test]
@@ -149,26 +153,91 @@ async fn a_question_that_is_not_understood_is_refused_without_repeating_it() {
     let world = World::with(|_| {}).await;
     let key = world.key();
     let token = format!("Authorization: Bearer {OPERATOR_TOKEN}");
-    let typo = json!({"secret": key.text, "cots": 1}).to_string();
-    let swapped = json!({"secret": "s", "cost": key.text}).to_string();
-    let ip = json!({"secret": key.text, "context": {"ip": "somewhere"}}).to_string();
     let large = json!({"secret": "s", "context": {"path": "x".repeat(70_000)}}).to_string();
     let kind = "Content-Type: application/json";
+    let secret = &key.text;
     for (kind, body, status, code) in [
         ("Content-Type: text/plain", about(&key).to_string(), 415, "unsupported_media_type"),
+        ("Content-Type: application/jsonx", about(&key).to_string(), 415, "unsupported_media_type"),
         ("X-Nothing: here", about(&key).to_string(), 415, "unsupported_media_type"),
+        (kind, large, 413, "payload_too_large"),
         (kind, "{".to_owned(), 400, "invalid_request"),
         (kind, "[]".to_owned(), 400, "invalid_request"),
         (kind, "{}".to_owned(), 400, "invalid_request"),
-        (kind, json!({"secret": "s", "cost": -1}).to_string(), 400, "invalid_request"),
-        (kind, typo, 400, "invalid_request"),
-        (kind, swapped, 400, "invalid_request"),
-        (kind, ip, 422, "validation_failed"),
-        (kind, large, 413, "payload_too_large"),
+        (kind, "null".to_owned(), 400, "invalid_request"),
+        (kind, format!("{{\"secret\":\"{secret}\"}}x"), 400, "invalid_request"),
+        (kind, format!("{{\"secret\":\"{secret}\",\"secret\":\"{secret}\"}}"), 400, "invalid_request"),
+        (kind, format!("{{\"secret\":\"{secret}\",\"cost\":0,\"cost\":1}}"), 400, "invalid_request"),
+        (kind, format!("{{\"secret\":[\"{secret}\"]}}"), 400, "invalid_request"),
+        (kind, format!("{{\"secret\":\"{secret}\\ud800\"}}"), 400, "invalid_request"),
+        (kind, "{\"secret\":null}".to_owned(), 400, "invalid_request"),
+        (kind, "{\"secret\":7}".to_owned(), 400, "invalid_request"),
+        (kind, json!({"secret": secret, "cost": -1}).to_string(), 400, "invalid_request"),
+        (kind, json!({"secret": secret, "cost": 1.5}).to_string(), 400, "invalid_request"),
+        (kind, json!({"secret": secret, "cost": "1"}).to_string(), 400, "invalid_request"),
+        (kind, json!({"secret": secret, "cost": 5_000_000_000_u64}).to_string(), 400, "invalid_request"),
+        (kind, json!({"secret": secret, "cots": 1}).to_string(), 400, "invalid_request"),
+        (kind, json!({"secret": "s", "cost": secret}).to_string(), 400, "invalid_request"),
+        (kind, json!({"secret": secret, "context": []}).to_string(), 400, "invalid_request"),
+        (kind, json!({"secret": secret, "context": {"host": "a"}}).to_string(), 400, "invalid_request"),
+        (kind, json!({"secret": secret, "context": {"path": 1}}).to_string(), 400, "invalid_request"),
+        (
+            kind,
+            json!({"secret": secret, "context": {"ip": "somewhere"}}).to_string(),
+            422,
+            "validation_failed",
+        ),
+        (kind, json!({"secret": secret, "context": {"ip": ""}}).to_string(), 422, "validation_failed"),
     ] {
         let answer = post(&world, &[&token, kind], &body).await;
         assert_eq!((answer.status(), answer.code().as_str()), (status, code), "{body:.80}");
-        assert!(!answer.text().contains(&key.text), "{code}");
+        assert!(!answer.text().contains(secret), "{code}");
+        let pointer = answer.json()["errors"][0]["pointer"].as_str().map(str::to_owned);
+        assert_eq!(pointer.is_some(), status == 422, "{body:.80}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_text_is_refused() {
+    let world = World::with(|_| {}).await;
+    let head = format!(
+        "POST /v1/keys/verify HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {OPERATOR_TOKEN}\r\n\
+         Content-Type: application/json\r\nContent-Length: 14\r\n\r\n"
+    );
+    let mut client = connect(world.internal).await;
+    client.send([head.as_bytes(), b"{\"secret\":\"\xff\"}"].concat()).await;
+    let answer = client.answer().await;
+    assert_eq!((answer.status(), answer.code().as_str()), (400, "invalid_request"));
+}
+
+#[tokio::test]
+async fn whatever_the_askers_caller_wrote_about_himself_is_no_mistake_of_the_asker() {
+    let world = World::with(|_| {}).await;
+    let key = world.key();
+    for context in [
+        Value::Null,
+        json!({}),
+        json!({"ip": null, "method": null, "path": null, "user_agent": null}),
+        json!({"method": "", "path": "", "user_agent": ""}),
+        json!({"method": "BREW\r\nX", "path": "/\u{0}\u{202e}", "user_agent": "\u{1b}[2J"}),
+        json!({"method": "M".repeat(5_000), "path": "p".repeat(20_000), "user_agent": "ü".repeat(9_000)}),
+        json!({"ip": "fe80::1%eth0"}),
+    ] {
+        let answer = verify(&world, &json!({"secret": key.text, "context": context, "cost": null})).await;
+        assert_eq!((answer.status(), answer.json()["valid"].clone()), (200, json!(true)), "{context:.60}");
+    }
+}
+
+#[tokio::test]
+async fn several_keys_are_malformed_however_they_were_joined() {
+    let world = World::with(|_| {}).await;
+    let (one, two) = (world.key(), world.key());
+    for secret in [format!("{}, {}", one.text, two.text), format!("{0},{0}", one.text), ",".to_owned()] {
+        let answer = verify(&world, &json!({"secret": secret})).await;
+        let json = answer.json();
+        assert_eq!((json["status"].clone(), json["code"].clone()), (json!(400), json!("invalid_request")));
+        assert_eq!(json["problem"]["status"], 400);
+        assert!(!answer.text().contains(&one.text));
     }
 }
 
@@ -195,9 +264,24 @@ async fn failed_look_ups_are_bounded_per_address_that_the_asker_names() {
 #[tokio::test]
 async fn everything_else_on_the_internal_listener_goes_to_the_operator_api() {
     let world = World::with(|_| {}).await;
-    for first_line in ["GET /v1/keys/verify", "POST /v1/keys/verify/", "POST /v1/accounts", "GET /livez"] {
+    for first_line in ["POST /v1/keys/verify/", "GET /v1/keys/verify2", "POST /v1/accounts", "GET /livez"] {
         let answer = crate::wire::ask(world.internal, first_line, &[]).await;
         assert_eq!((answer.status(), answer.text().as_str()), (200, "passed on"), "{first_line}");
     }
     assert_eq!(world.passed().len(), 4);
+}
+
+#[tokio::test]
+async fn only_post_asks() {
+    let world = World::with(|_| {}).await;
+    for method in ["GET", "PUT", "DELETE", "OPTIONS"] {
+        let answer = crate::wire::ask(world.internal, &format!("{method} /v1/keys/verify"), &[]).await;
+        assert_eq!((answer.status(), answer.code().as_str()), (405, "method_not_allowed"), "{method}");
+        assert_eq!(answer.header("allow"), Some("POST"));
+    }
+    let mut client = connect(world.internal).await;
+    client.send(request("HEAD /v1/keys/verify", &["Connection: close"], "")).await;
+    assert_eq!(client.head().await.status(), 405);
+    assert!(client.is_closed().await);
+    assert!(world.passed().is_empty());
 }
