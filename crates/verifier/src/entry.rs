@@ -52,12 +52,7 @@ impl KeyEntry {
 
     /// Whose key it is, on the account's plan as it is now.
     pub(crate) fn caller(&self, view: &AccountView) -> Caller {
-        Caller {
-            key_id: self.key_id,
-            account_id: self.account.id,
-            external_id: view.external_id.clone(),
-            plan: Arc::clone(&view.plan),
-        }
+        Caller { key_id: self.key_id, account_id: self.account.id, profile: Arc::clone(&view.profile) }
     }
 }
 

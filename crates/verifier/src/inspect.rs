@@ -85,7 +85,7 @@ impl Verifier {
             HeldAccount {
                 id: account.id,
                 revision: view.revision(),
-                plan: PlanId::clone(&view.plan),
+                plan: PlanId::clone(&view.profile.plan),
                 status: view.status,
                 api_access: view.api_access,
                 rate_limit: view.limit(),

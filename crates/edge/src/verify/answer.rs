@@ -128,8 +128,10 @@ mod tests {
         Caller {
             key_id: KeyId::generate(now(), &OsEntropy),
             account_id: AccountId::generate(now(), &OsEntropy),
-            external_id: None,
-            plan: Arc::new(PlanId::parse("agency").unwrap()),
+            profile: Arc::new(rndrkit_domain::decision::AccountProfile {
+                external_id: None,
+                plan: Arc::new(PlanId::parse("agency").unwrap()),
+            }),
         }
     }
 

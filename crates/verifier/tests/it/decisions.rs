@@ -20,7 +20,7 @@ async fn a_good_key_is_allowed_and_says_whose_it_is() {
     let verified = world.ask(&key).await;
     let Decision::Allowed { caller, budget } = verified.decision else { panic!("denied") };
     assert_eq!((caller.key_id, caller.account_id), (key.id, account));
-    assert_eq!(caller.external_id.unwrap().as_str(), "cus_42");
+    assert_eq!(caller.external_id.as_ref().unwrap().as_str(), "cus_42");
     assert_eq!(caller.plan.as_str(), "agency");
     assert_eq!((budget.limit, budget.remaining, budget.reset_seconds), (rate_limit(600, 100), 99, 1));
     assert!(verified.watch.is_some());
