@@ -22,6 +22,9 @@ const X_RK_PLAN: HeaderName = HeaderName::from_static("x-rk-plan");
 const X_RK_DECISION: HeaderName = HeaderName::from_static("x-rk-decision");
 /// The body of a refusal, for a proxy that throws away ours: JSON in ASCII, without line breaks.
 const X_RK_PROBLEM: HeaderName = HeaderName::from_static("x-rk-problem");
+/// Which header held the key, so that a proxy takes it out and leaves alone what belongs to the upstream:
+/// `x-api-key`, `authorization` or `both`. For proxies whose configuration can act on it.
+const X_RK_KEY_HEADER: HeaderName = HeaderName::from_static("x-rk-key-header");
 /// Which headers of its request Envoy is to remove before it goes on.
 const X_ENVOY_AUTH_HEADERS_TO_REMOVE: HeaderName = HeaderName::from_static("x-envoy-auth-headers-to-remove");
 
@@ -78,17 +81,29 @@ fn allowed(
         headers.insert(name, value.unwrap_or(const { HeaderValue::from_static("-") }));
     }
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Some(taken_from) = taken_from.filter(|_| dialect == Dialect::Envoy) {
-        let names = match taken_from {
-            TakenFrom::ApiKey => "x-api-key",
-            TakenFrom::Authorization => "authorization",
-            TakenFrom::Both => "authorization, x-api-key",
-        };
-        headers.insert(X_ENVOY_AUTH_HEADERS_TO_REMOVE, HeaderValue::from_static(names));
+    if let Some((name, value)) = taken_from.and_then(|taken_from| key_header(dialect, taken_from)) {
+        headers.insert(name, HeaderValue::from_static(value));
     }
     let mut response = Response::new(EdgeBody::empty());
     *response.headers_mut() = headers;
     response
+}
+
+/// How a proxy is told which header held the key; Traefik has no use for it.
+const fn key_header(dialect: Dialect, taken_from: TakenFrom) -> Option<(HeaderName, &'static str)> {
+    match (dialect, taken_from) {
+        (Dialect::Nginx | Dialect::Caddy, TakenFrom::ApiKey) => Some((X_RK_KEY_HEADER, "x-api-key")),
+        (Dialect::Nginx | Dialect::Caddy, TakenFrom::Authorization) => {
+            Some((X_RK_KEY_HEADER, "authorization"))
+        }
+        (Dialect::Nginx | Dialect::Caddy, TakenFrom::Both) => Some((X_RK_KEY_HEADER, "both")),
+        (Dialect::Envoy, TakenFrom::ApiKey) => Some((X_ENVOY_AUTH_HEADERS_TO_REMOVE, "x-api-key")),
+        (Dialect::Envoy, TakenFrom::Authorization) => Some((X_ENVOY_AUTH_HEADERS_TO_REMOVE, "authorization")),
+        (Dialect::Envoy, TakenFrom::Both) => {
+            Some((X_ENVOY_AUTH_HEADERS_TO_REMOVE, "authorization, x-api-key"))
+        }
+        (Dialect::Traefik, _) => None,
+    }
 }
 
 /// Words a refusal for nginx, which knows 401 and 403, takes every other status for a fault of ours, and
