@@ -2,6 +2,8 @@
 //!
 //! A path is read in two ways: strictly, where `%2F`, `\`, `//` and `;x` are data, and loosely, as a lenient
 //! upstream might read it. When both readings lead to the same route, the path passes with its bytes unchanged.
+//! Where no key is wanted it is read a third time, as carelessly as any server does, and must not lead to
+//! where one is.
 
 use std::borrow::Cow;
 
@@ -19,6 +21,9 @@ pub(crate) enum PathError {
     /// A byte 0, encoded.
     #[error("The path holds an encoded NUL.")]
     Nul,
+    /// A character in more bytes of UTF-8 than it needs: `%C0%AE` is `.` to a careless decoder.
+    #[error("The path holds an overlong UTF-8 sequence.")]
+    Overlong,
     /// `.` or `..` as a segment, in whatever spelling.
     #[error("The path holds a dot segment. Send the path that you mean.")]
     DotSegment,
@@ -47,18 +52,30 @@ pub(crate) enum Target<'a> {
     Nothing,
 }
 
+/// How often a careless server may decode a path. What is encoded more often is refused where it matters.
+const MOST_DECODINGS: usize = 3;
+
 /// Routes in order of judgement, and the reserved tree.
 #[derive(Debug)]
 pub(crate) struct RouteTable {
     own_path: Option<String>,
     routes: Vec<Route>,
+    /// Paths that want a key or are ours, and those that want none, as a careless server reads them; the
+    /// longest first.
+    careless: Vec<(Vec<u8>, KeyRule)>,
 }
 
 impl RouteTable {
     /// A table; without `own_path` there is no reserved tree on this listener.
     pub(crate) fn new(own_path: Option<String>, mut routes: Vec<Route>) -> Self {
         routes.sort_by_key(|route| std::cmp::Reverse(route.path.len()));
-        Self { own_path, routes }
+        let own = own_path.iter().map(|own| (read_carelessly(own.as_bytes()), KeyRule::Required));
+        let rules = routes.iter().map(|route| (read_carelessly(route.path.as_bytes()), route.key));
+        let mut careless: Vec<_> =
+            own.chain(rules).filter_map(|(path, rule)| Some((path.ok()?, rule))).collect();
+        // Of two that are the same to a careless server, the one that wants a key decides.
+        careless.sort_by_key(|(path, rule)| (std::cmp::Reverse(path.len()), *rule == KeyRule::None));
+        Self { own_path, routes, careless }
     }
 
     /// Finds where a request's path leads.
@@ -68,7 +85,24 @@ impl RouteTable {
         if readings.strict != readings.loose && self.look_up(&readings.loose) != target {
             return Err(PathError::Ambiguous);
         }
+        if matches!(target, Target::Route(route) if route.key == KeyRule::None)
+            && self.wants_a_key(&read_carelessly(&readings.loose)?)
+        {
+            return Err(PathError::Ambiguous);
+        }
         Ok(target)
+    }
+
+    /// Whether a key is wanted for what a careless server takes the path for.
+    fn wants_a_key(&self, path: &[u8]) -> bool {
+        let within = |prefix: &[u8]| {
+            let bare = prefix.strip_suffix(b"/").unwrap_or(prefix);
+            path.strip_prefix(bare).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+        };
+        self.careless
+            .iter()
+            .find(|(prefix, _)| within(prefix))
+            .is_none_or(|(_, rule)| *rule == KeyRule::Required)
     }
 
     fn look_up(&self, path: &[u8]) -> Target<'_> {
@@ -109,6 +143,9 @@ fn read(path: &str) -> Result<Readings<'_>, PathError> {
         return Ok(Readings { strict: Cow::Borrowed(bytes), loose: Cow::Borrowed(bytes) });
     }
     let strict = decode(bytes)?;
+    if has_overlong(&strict) {
+        return Err(PathError::Overlong);
+    }
     let loose = loosen(&strict);
     if has_dot_segment(&loose) || has_dot_segment(&decoded_again(&strict)) {
         return Err(PathError::DotSegment);
@@ -192,6 +229,53 @@ fn loosen(strict: &[u8]) -> Vec<u8> {
         }
     }
     loose
+}
+
+/// Whether a character is written in more bytes than it needs.
+fn has_overlong(path: &[u8]) -> bool {
+    path.windows(2)
+        .any(|pair| matches!(pair, [0xC0 | 0xC1, 0x80..=0xBF] | [0xE0, 0x80..=0x9F] | [0xF0, 0x80..=0x8F]))
+}
+
+/// The path as the most careless server has it: decoded until nothing is left to decode, loosened, in lower
+/// case, and without the points and spaces at the end of a segment that some file systems do not see. What such
+/// a server may end a path at, or drop from it, is refused.
+fn read_carelessly(path: &[u8]) -> Result<Vec<u8>, PathError> {
+    let mut plain = loosen(path);
+    for _ in 0..MOST_DECODINGS {
+        plain = loosen(&decoded_throughout(&plain));
+    }
+    if decoded_throughout(&plain).len() != plain.len() {
+        return Err(PathError::Ambiguous);
+    }
+    if has_overlong(&plain) {
+        return Err(PathError::Overlong);
+    }
+    if plain.iter().any(|byte| byte.is_ascii_control() || matches!(byte, b'#' | b'?')) {
+        return Err(PathError::Ambiguous);
+    }
+    let mut careless = Vec::with_capacity(plain.len());
+    for segment in plain.split(|byte| *byte == b'/').skip(1) {
+        let end = segment.iter().rposition(|byte| !matches!(byte, b'.' | b' ')).map_or(0, |last| last + 1);
+        if end == 0 && !segment.is_empty() {
+            return Err(PathError::DotSegment);
+        }
+        careless.push(b'/');
+        careless.extend(segment.iter().take(end).map(u8::to_ascii_lowercase));
+    }
+    Ok(careless)
+}
+
+/// Decodes every escape once; what is none stays as it is.
+fn decoded_throughout(path: &[u8]) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(path.len());
+    let mut rest = path;
+    while let Some((byte, after)) = rest.split_first() {
+        let escaped = after.get(..2).filter(|_| *byte == b'%').and_then(hexadecimal);
+        decoded.push(escaped.unwrap_or(*byte));
+        rest = if escaped.is_some() { after.get(2..).unwrap_or_default() } else { after };
+    }
+    decoded
 }
 
 #[cfg(test)]
@@ -282,6 +366,72 @@ mod tests {
             "//api/x",
         ] {
             assert_eq!(found(path), Err(PathError::Ambiguous), "{path}");
+        }
+    }
+
+    fn led_without_a_key(path: &str) -> Result<String, PathError> {
+        let open = Route { key: KeyRule::None, ..route("/api/Hooks/") };
+        let routes = vec![route("/api/"), open, route("/api/Hooks/Admin/")];
+        let table = RouteTable::new(Some("/api/Hooks/rk/".to_owned()), routes);
+        table.find(path).map(|target| match target {
+            Target::Route(route) => route.path.clone(),
+            other => format!("{other:?}"),
+        })
+    }
+
+    #[test]
+    fn no_careless_reading_leads_from_where_no_key_is_wanted_to_where_one_is() {
+        for path in [
+            "/api/Hooks/admin/x",
+            "/api/Hooks/ADMIN",
+            "/api/Hooks/Admin./x",
+            "/api/Hooks/Admin%20/x",
+            "/api/Hooks/Admin%20.%20/x",
+            "/api/Hooks/%2541dmin/x",
+            "/api/Hooks/%252541dmin/x",
+            "/api/Hooks/x%2525252541",
+            "/api/Hooks/Admin%23/x",
+            "/api/Hooks/Admin%3Fx",
+            "/api/Hooks/Admin%0A",
+            "/api/Hooks/Admin%253Bx/y",
+            "/api/Hooks/x%252F/y%255c",
+            "/api/Hooks/RK/account",
+        ] {
+            let found = led_without_a_key(path);
+            let harmless = path.contains("x%252F") && found.is_ok();
+            assert!(harmless || found == Err(PathError::Ambiguous), "{path}: {found:?}");
+        }
+        for path in
+            ["/api/Hooks/...", "/api/Hooks/..%20/x", "/api/Hooks/%25252e%25252e/x", "/api/Hooks/.%20./x"]
+        {
+            assert_eq!(led_without_a_key(path), Err(PathError::DotSegment), "{path}");
+        }
+    }
+
+    #[test]
+    fn careful_paths_pass_where_no_key_is_wanted() {
+        for path in [
+            "/api/Hooks/",
+            "/api/Hooks/Stripe",
+            "/api/Hooks/administrator",
+            "/api/Hooks/x/admin/y",
+            "/api/Hooks/100%25",
+            "/api/Hooks/v1.0/a%20b",
+            "/api/Hooks/%C3%A9",
+            "/api/Hooks/%E9",
+            "/api/Hooks/%C0la",
+        ] {
+            assert_eq!(led_without_a_key(path).unwrap(), "/api/Hooks/", "{path}");
+        }
+        assert_eq!(led_without_a_key("/api/hooks/Admin/x").unwrap(), "/api/", "it wants a key either way");
+    }
+
+    #[test]
+    fn overlong_sequences_are_refused_wherever_they_lead() {
+        for path in
+            ["/api/%c0%ae%C0%AE/x", "/api/%c0%af", "/api/%e0%80%ae", "/api/%F0%80%80%AE", "/api/%C1%9C"]
+        {
+            assert_eq!(found(path), Err(PathError::Overlong), "{path}");
         }
     }
 

@@ -18,6 +18,7 @@
 mod chunks;
 mod client;
 mod identity;
+mod paths;
 mod recorder;
 mod smuggling;
 
