@@ -163,6 +163,9 @@ pub struct EdgeOptions {
     pub workers: NonZeroUsize,
     /// Bounds.
     pub limits: Limits,
+    /// Whether every request takes the general way to its upstream, for tests of that way.
+    #[doc(hidden)]
+    pub only_general_upstream: bool,
     /// How `https` upstreams are checked; default: TLS 1.2 or later, the machine's own certificates.
     pub upstream_tls: Option<Arc<rustls::ClientConfig>>,
 }
@@ -188,6 +191,7 @@ impl EdgeOptions {
             plan_names: Arc::new(|plan: &PlanId| plan.as_str().to_owned()),
             workers: NonZeroUsize::MIN,
             limits: Limits::default(),
+            only_general_upstream: false,
             upstream_tls: None,
         }
     }

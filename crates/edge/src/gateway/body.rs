@@ -15,6 +15,7 @@ use tokio::time::Sleep;
 
 use super::headers;
 use super::long::{Kind, StreamGuard, WATCH_AFTER};
+use super::upstream::UpstreamBody;
 use crate::body::BoxError;
 
 /// The other side sent nothing for too long.
@@ -77,6 +78,11 @@ impl Passage {
         }
     }
 
+    /// Notes that nothing more of the request's body is passed on.
+    pub(crate) fn end_sending(&self) {
+        self.sent.store(true, Ordering::Release);
+    }
+
     /// Whether nothing more of the request's body is passed on.
     pub(crate) fn sent(&self) -> bool {
         self.sent.load(Ordering::Acquire)
@@ -95,7 +101,8 @@ impl Passage {
 
 /// A caller's body on its way to the upstream.
 pub(crate) struct RequestBody {
-    inner: Incoming,
+    /// None where there is none.
+    inner: Option<Incoming>,
     longest_pause: Duration,
     pause: Pause,
     passage: Arc<Passage>,
@@ -103,13 +110,18 @@ pub(crate) struct RequestBody {
 
 impl RequestBody {
     pub(crate) fn new(inner: Incoming, longest_pause: Duration, passage: Arc<Passage>) -> Self {
-        Self { inner, longest_pause, pause: Pause::default(), passage }
+        Self { inner: Some(inner), longest_pause, pause: Pause::default(), passage }
+    }
+
+    /// No body.
+    pub(crate) fn none(passage: Arc<Passage>) -> Self {
+        Self { inner: None, longest_pause: Duration::MAX, pause: Pause::default(), passage }
     }
 }
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
-        self.passage.sent.store(true, Ordering::Release);
+        self.passage.end_sending();
     }
 }
 
@@ -121,7 +133,8 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match Pin::new(&mut self.inner).poll_frame(cx) {
+        let Some(inner) = &mut self.inner else { return Poll::Ready(None) };
+        match Pin::new(inner).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.pause.end();
                 self.passage.pieces.fetch_add(1, Ordering::Relaxed);
@@ -142,17 +155,17 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.inner.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        self.inner.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
     }
 }
 
 /// An upstream's body on its way to the caller.
 pub(crate) struct ResponseBody {
-    inner: Incoming,
+    inner: UpstreamBody,
     longest_pause: Duration,
     pause: Pause,
     pieces: u32,
@@ -164,7 +177,12 @@ pub(crate) struct ResponseBody {
 }
 
 impl ResponseBody {
-    pub(crate) fn new(inner: Incoming, longest_pause: Duration, kind: Kind, passage: Arc<Passage>) -> Self {
+    pub(crate) fn new(
+        inner: UpstreamBody,
+        longest_pause: Duration,
+        kind: Kind,
+        passage: Arc<Passage>,
+    ) -> Self {
         let watched = passage.guard().is_none();
         let pause = Pause::default();
         Self { inner, longest_pause, pause, pieces: 0, kind, watched, passage: Some(passage) }
@@ -219,7 +237,7 @@ impl Body for ResponseBody {
             }
             Poll::Ready(Some(Err(error))) => {
                 self.passage = None;
-                Poll::Ready(Some(Err(error.into())))
+                Poll::Ready(Some(Err(error)))
             }
             Poll::Ready(None) => {
                 self.passage = None;

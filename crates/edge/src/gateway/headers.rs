@@ -2,9 +2,13 @@
 //!
 //! Deliberately absent: reading the credential (`credential`) and choosing the upstream (`path`).
 
+use std::io::Write;
 use std::net::IpAddr;
 
-use http::header::{CONNECTION, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE, UPGRADE};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, COOKIE, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, SET_COOKIE, TE,
+    TRANSFER_ENCODING, UPGRADE,
+};
 use rndrkit_domain::client::ClientInfo;
 use rndrkit_domain::decision::Caller;
 use rndrkit_domain::id::RequestId;
@@ -20,19 +24,6 @@ const X_RK_PLAN: HeaderName = HeaderName::from_static("x-rk-plan");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-
-/// Headers that concern one connection only (RFC 9110, section 7.6.1, and what browsers and proxies add).
-const HOP_BY_HOP: [&str; 9] = [
-    "connection",
-    "http2-settings",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "transfer-encoding",
-    "upgrade",
-];
 
 /// Protocols that carry requests of their own: behind them no request would be judged.
 const REQUEST_PROTOCOLS: [&str; 5] = ["h2", "h2c", "h3", "http", "tls"];
@@ -67,8 +58,20 @@ fn is_rebuilt(name: &HeaderName) -> bool {
         })
 }
 
+/// Whether a header concerns one connection only (RFC 9110, section 7.6.1, and what browsers and proxies add).
 fn is_hop_by_hop(name: &HeaderName) -> bool {
-    HOP_BY_HOP.contains(&name.as_str())
+    matches!(
+        name.as_str(),
+        "connection"
+            | "http2-settings"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+    )
 }
 
 fn remove_where(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
@@ -87,13 +90,6 @@ fn named_in_connection(headers: &HeaderMap) -> Vec<HeaderName> {
         .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
         .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
         .collect()
-}
-
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    for name in named_in_connection(headers) {
-        headers.remove(name);
-    }
-    remove_where(headers, is_hop_by_hop);
 }
 
 /// The protocol that the caller asks to change to, if it is one that we pass on.
@@ -124,78 +120,227 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) upstream_host: &'a HeaderValue,
     /// The protocol to change to.
     pub(crate) upgrade: Option<HeaderValue>,
+    /// Bytes of the body, where that is known.
+    pub(crate) body_length: Option<u64>,
+}
+
+/// Where the lines of a forwarded request go: into a map, or into a text. What they are is decided once.
+pub(crate) trait Lines {
+    /// One of the caller's.
+    fn pass(&mut self, name: &HeaderName, value: &HeaderValue);
+
+    /// One of ours, put together from parts. Left out if it cannot be a header's value.
+    fn add(&mut self, name: HeaderName, parts: &[&[u8]]);
+}
+
+impl Lines for HeaderMap {
+    fn pass(&mut self, name: &HeaderName, value: &HeaderValue) {
+        self.append(name.clone(), value.clone());
+    }
+
+    fn add(&mut self, name: HeaderName, parts: &[&[u8]]) {
+        if let Ok(value) = HeaderValue::from_bytes(&parts.concat()) {
+            self.append(name, value);
+        }
+    }
+}
+
+/// Lines as they stand in a request's head.
+pub(crate) struct Text<'a>(pub(crate) &'a mut Vec<u8>);
+
+impl Lines for Text<'_> {
+    fn pass(&mut self, name: &HeaderName, value: &HeaderValue) {
+        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            self.0.extend_from_slice(part);
+        }
+    }
+
+    fn add(&mut self, name: HeaderName, parts: &[&[u8]]) {
+        // As strict as `HeaderValue`: nothing may end the line before its end.
+        let is_safe = |byte: &u8| (*byte >= b' ' && *byte != 0x7f) || *byte == b'\t';
+        if !parts.iter().copied().flatten().all(is_safe) {
+            return;
+        }
+        for part in [name.as_str().as_bytes(), b": "].iter().chain(parts).chain([&b"\r\n".as_slice()]) {
+            self.0.extend_from_slice(part);
+        }
+    }
 }
 
 /// Turns a caller's headers into those for the upstream. The credential is already gone.
-pub(crate) fn prepare_request(headers: &mut HeaderMap, outgoing: &Outgoing<'_>) {
-    let wants_trailers = headers.get(TE).is_some_and(|te| lists(te, b"trailers"));
-    let forwarded_host = headers.get(X_FORWARDED_HOST).filter(|_| outgoing.by_proxy).cloned();
-    remove_hop_by_hop(headers);
-    // A trusted proxy's other statements, such as its prefix, stay; a stranger's do not.
-    let by_proxy = outgoing.by_proxy;
-    remove_where(headers, |name| {
-        is_reserved(name) || if by_proxy { is_rebuilt(name) } else { is_forwarding(name) }
-    });
-    cookies::remove_ours_from_request(headers);
-    if headers.get(EXPECT).is_some_and(|expect| expect.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+pub(crate) fn write_request(headers: &HeaderMap, outgoing: &Outgoing<'_>, lines: &mut impl Lines) {
+    lines.pass(&HOST, outgoing.upstream_host);
+    let named = named_in_connection(headers);
+    for (name, value) in headers {
+        if passes(name, value, outgoing.by_proxy) && !named.contains(name) {
+            lines.pass(name, value);
+        }
+    }
+    if headers.contains_key(COOKIE) && !named.contains(&COOKIE) {
+        add_cookies(headers, lines);
+    }
+    add_framing(headers, outgoing, lines);
+    add_forwarding(headers, outgoing, lines);
+    add_identity(outgoing, lines);
+}
+
+/// Whether a caller's header goes on as it is.
+fn passes(name: &HeaderName, value: &HeaderValue, by_proxy: bool) -> bool {
+    match name.as_str() {
+        // These are written anew.
+        "host" | "content-length" | "cookie" => false,
         // The server side says "continue" itself, as soon as the upstream takes the body.
-        headers.remove(EXPECT);
+        "expect" => !value.as_bytes().eq_ignore_ascii_case(b"100-continue"),
+        // A trusted proxy's other statements, such as its prefix, stay; a stranger's do not.
+        _ => {
+            let is_ours = if by_proxy { is_rebuilt(name) } else { is_forwarding(name) };
+            !(is_hop_by_hop(name) || is_reserved(name) || is_ours)
+        }
     }
-    headers.insert(HOST, outgoing.upstream_host.clone());
+}
+
+/// The caller's cookies without ours, in one line: HTTP/2 may cut it up, HTTP/1.1 may not (RFC 9113, section 8.2.3).
+fn add_cookies(headers: &HeaderMap, lines: &mut impl Lines) {
+    let mut cookies = HeaderMap::with_capacity(1);
+    for line in headers.get_all(COOKIE) {
+        cookies.append(COOKIE, line.clone());
+    }
+    cookies::remove_ours_from_request(&mut cookies);
+    let mut parts: Vec<&[u8]> = Vec::new();
+    for line in cookies.get_all(COOKIE) {
+        if !parts.is_empty() {
+            parts.push(b"; ");
+        }
+        parts.push(line.as_bytes());
+    }
+    if !parts.is_empty() {
+        lines.add(COOKIE, &parts);
+    }
+}
+
+fn add_framing(headers: &HeaderMap, outgoing: &Outgoing<'_>, lines: &mut impl Lines) {
+    match outgoing.body_length {
+        None => lines.add(TRANSFER_ENCODING, &[b"chunked"]),
+        Some(0) if !headers.contains_key(CONTENT_LENGTH) => {}
+        Some(length) => lines.pass(&CONTENT_LENGTH, &HeaderValue::from(length)),
+    }
     if let Some(upgrade) = &outgoing.upgrade {
-        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        headers.insert(UPGRADE, upgrade.clone());
-    } else if wants_trailers {
-        headers.insert(CONNECTION, HeaderValue::from_static("te"));
-        headers.insert(TE, HeaderValue::from_static("trailers"));
+        lines.add(CONNECTION, &[b"upgrade"]);
+        lines.pass(&UPGRADE, upgrade);
+    } else if headers.get(TE).is_some_and(|te| lists(te, b"trailers")) {
+        lines.add(CONNECTION, &[b"te"]);
+        lines.add(TE, &[b"trailers"]);
     }
-    add_forwarding(headers, outgoing, forwarded_host);
-    add_identity(headers, outgoing);
 }
 
 fn lists(value: &HeaderValue, token: &[u8]) -> bool {
     value.as_bytes().split(|byte| *byte == b',').any(|item| item.trim_ascii().eq_ignore_ascii_case(token))
 }
 
-fn add_forwarding(headers: &mut HeaderMap, outgoing: &Outgoing<'_>, forwarded_host: Option<HeaderValue>) {
-    let proto = if outgoing.client.https { "https" } else { "http" };
-    let ip = outgoing.client.ip;
-    let node = match ip {
-        IpAddr::V4(ip) => ip.to_string(),
-        IpAddr::V6(ip) => format!("\"[{ip}]\""),
+fn add_forwarding(headers: &HeaderMap, outgoing: &Outgoing<'_>, lines: &mut impl Lines) {
+    let proto: &[u8] = if outgoing.client.https { b"https" } else { b"http" };
+    let mut space = [0_u8; LONGEST_IP];
+    let ip = written(&mut space, outgoing.client.ip);
+    let (open, close): (&[u8], &[u8]) =
+        if outgoing.client.ip.is_ipv4() { (b"for=", b";proto=") } else { (b"for=\"[", b"]\";proto=") };
+    lines.add(X_FORWARDED_FOR, &[ip]);
+    lines.add(X_FORWARDED_PROTO, &[proto]);
+    let by_proxy = headers.get(X_FORWARDED_HOST).filter(|_| outgoing.by_proxy);
+    let Some(host) = by_proxy.or(outgoing.client_host) else {
+        return lines.add(FORWARDED, &[open, ip, close, proto]);
     };
-    let mut forwarded = format!("for={node};proto={proto}");
-    if let Some(host) = forwarded_host.or_else(|| outgoing.client_host.cloned()) {
-        if let Some(text) = host.to_str().ok().filter(|text| !text.contains(['"', '\\'])) {
-            forwarded = format!("{forwarded};host=\"{text}\"");
-        }
-        headers.insert(X_FORWARDED_HOST, host);
+    lines.pass(&X_FORWARDED_HOST, host);
+    let can_be_quoted = host.to_str().is_ok_and(|text| !text.contains(['"', '\\']));
+    if can_be_quoted {
+        lines.add(FORWARDED, &[open, ip, close, proto, b";host=\"", host.as_bytes(), b"\""]);
+    } else {
+        lines.add(FORWARDED, &[open, ip, close, proto]);
     }
-    insert_text(headers, X_FORWARDED_FOR, &ip.to_string());
-    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
-    insert_text(headers, FORWARDED, &forwarded);
 }
 
-fn add_identity(headers: &mut HeaderMap, outgoing: &Outgoing<'_>) {
-    insert_text(headers, X_RK_REQUEST_ID, &outgoing.request_id.to_string());
+/// Characters of the longest IP address.
+const LONGEST_IP: usize = 45;
+
+fn written(space: &mut [u8; LONGEST_IP], ip: IpAddr) -> &[u8] {
+    let mut rest = space.as_mut_slice();
+    // Every address fits.
+    let _ = write!(rest, "{ip}");
+    let left = rest.len();
+    space.get(..LONGEST_IP - left).unwrap_or_default()
+}
+
+fn add_identity(outgoing: &Outgoing<'_>, lines: &mut impl Lines) {
+    lines.add(X_RK_REQUEST_ID, &[outgoing.request_id.text().as_bytes()]);
     let Some(caller) = outgoing.caller else { return };
-    insert_text(headers, X_RK_ACCOUNT_ID, &caller.account_id.to_string());
-    insert_text(headers, X_RK_KEY_ID, &caller.key_id.to_string());
-    insert_text(headers, X_RK_PLAN, caller.plan.as_str());
-    insert_text(headers, X_RK_EXTERNAL_ID, caller.external_id.as_deref().map_or("-", |id| id.as_str()));
+    lines.add(X_RK_ACCOUNT_ID, &[caller.account_id.text().as_bytes()]);
+    lines.add(X_RK_KEY_ID, &[caller.key_id.text().as_bytes()]);
+    lines.add(X_RK_PLAN, &[caller.plan.as_str().as_bytes()]);
+    lines.add(X_RK_EXTERNAL_ID, &[caller.external_id.as_deref().map_or("-", |id| id.as_str()).as_bytes()]);
 }
 
-fn insert_text(headers: &mut HeaderMap, name: HeaderName, text: &str) {
-    if let Ok(value) = HeaderValue::from_str(text) {
-        headers.insert(name, value);
+/// Whether an upstream's header goes on to the caller.
+fn passes_back(name: &HeaderName) -> bool {
+    !is_hop_by_hop(name) && !is_reserved(name)
+}
+
+/// Collects those of an upstream's headers that go on to the caller.
+pub(crate) struct ResponseHeaders {
+    kept: HeaderMap,
+    /// What `Connection` names besides the words for the connection itself.
+    named: Vec<HeaderName>,
+    says_close: bool,
+    has_cookies: bool,
+}
+
+/// Lines that are added to every answer.
+const ADDED_LINES: usize = 3;
+
+impl ResponseHeaders {
+    /// None yet, with room for so many.
+    pub(crate) fn with_capacity(lines: usize) -> Self {
+        let kept = HeaderMap::with_capacity(lines + ADDED_LINES);
+        Self { kept, named: Vec::new(), says_close: false, has_cookies: false }
+    }
+
+    /// Takes one line.
+    pub(crate) fn add(&mut self, name: HeaderName, value: HeaderValue) {
+        if name == CONNECTION {
+            self.note_connection(&value);
+        } else if passes_back(&name) {
+            self.has_cookies |= name == SET_COOKIE;
+            self.kept.append(name, value);
+        }
+    }
+
+    fn note_connection(&mut self, value: &HeaderValue) {
+        for word in value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+            if word.eq_ignore_ascii_case(b"close") {
+                self.says_close = true;
+            } else if !word.eq_ignore_ascii_case(b"keep-alive") {
+                self.named.extend(HeaderName::from_bytes(word));
+            }
+        }
+    }
+
+    /// The headers, and whether the upstream closes the connection after its answer.
+    pub(crate) fn finish(mut self) -> (HeaderMap, bool) {
+        for name in self.named {
+            self.kept.remove(name);
+        }
+        if self.has_cookies {
+            cookies::remove_ours_from_response(&mut self.kept);
+        }
+        (self.kept, self.says_close)
     }
 }
 
 /// Turns an upstream's headers into those for the caller.
 pub(crate) fn prepare_response(headers: &mut HeaderMap, upgrade: bool) {
     let protocol = headers.get(UPGRADE).filter(|_| upgrade).cloned();
-    remove_hop_by_hop(headers);
-    remove_where(headers, is_reserved);
+    for name in named_in_connection(headers) {
+        headers.remove(name);
+    }
+    remove_where(headers, |name| !passes_back(name));
     cookies::remove_ours_from_response(headers);
     if let Some(protocol) = protocol {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));

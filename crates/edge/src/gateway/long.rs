@@ -144,6 +144,11 @@ impl StreamGuard {
         Self { edge, watch, connection, plain: OnceLock::new(), long: OnceLock::new() }
     }
 
+    /// What it watches.
+    pub(crate) const fn watched(&self) -> &Watch {
+        &self.watch
+    }
+
     /// An overseer for somebody else who watches.
     pub(crate) fn overseer(&self) -> Overseer {
         Overseer::new(&self.edge, self.watch.clone())

@@ -12,14 +12,14 @@ pub(crate) mod upstream;
 
 use std::sync::Arc;
 
-use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CONTENT_TYPE, HeaderValue, ORIGIN};
-use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{Method, Request, Response, StatusCode, Uri, Version, response};
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue, ORIGIN};
+use http::{Method, Request, Response, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use rndrkit_api::error::ErrorCode;
 use rndrkit_domain::decision::{BudgetState, Caller, Decision};
+use rndrkit_domain::usage::StatusClass;
 use rndrkit_verifier::Watch;
 
 use self::body::{Passage, RequestBody, ResponseBody};
@@ -27,7 +27,7 @@ use self::headers::Outgoing;
 use self::long::{Kind, StreamGuard};
 use self::path::{RouteTable, Target};
 use self::tunnel::Tunnel;
-use self::upstream::UpstreamError;
+use self::upstream::{Answer, AnswerBody, Outbound, UpstreamError};
 use crate::body::EdgeBody;
 use crate::edge::{Edge, Exchange, Fallback};
 use crate::meters::Door;
@@ -87,7 +87,13 @@ pub(crate) async fn serve(
     let budget = admission.budget;
     let mut response = match route {
         Some(route) => forward(edge, exchange, route, admission, request).await,
-        None => no_upstream(edge, exchange, request.uri().path()),
+        None => {
+            let response = no_upstream(edge, exchange, request.uri().path());
+            if let Some(watch) = &admission.watch {
+                edge.verifier.answered(watch, StatusClass::of(response.status().as_u16()));
+            }
+            response
+        }
     };
     if let Some(budget) = budget {
         problem::set_rate_limit(response.headers_mut(), &budget);
@@ -155,102 +161,98 @@ async fn forward(
         _ => None,
     };
     let client_upgrade = upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
-    let Some((uri, upstream_host)) = addressed(route, request.uri(), exchange.host.as_ref()) else {
-        return exchange.refuse(edge, ErrorCode::InvalidRequest, "The path cannot be forwarded.");
+    let Some(origin) = edge.upstream.origin(route) else {
+        return exchange.refuse(edge, ErrorCode::NoUpstream, "The route leads nowhere.");
     };
-    let (mut parts, incoming) = request.into_parts();
+    let (parts, incoming) = request.into_parts();
+    let body_length = incoming.size_hint().exact();
+    let upstream_host = match (route.host, &exchange.host) {
+        (HostRule::Client, Some(host)) => host,
+        _ => origin.host(),
+    };
     let outgoing = Outgoing {
         caller: admission.caller.as_ref(),
         client: exchange.client.info,
         by_proxy: exchange.client.by_proxy,
         request_id: exchange.request_id,
         client_host: exchange.host.as_ref(),
-        upstream_host: &upstream_host,
+        upstream_host,
         upgrade,
+        body_length,
     };
-    headers::prepare_request(&mut parts.headers, &outgoing);
-    parts.uri = uri;
-    parts.version = Version::HTTP_11;
-    parts.extensions.clear();
+    let outbound = Outbound { method: parts.method, uri: parts.uri, headers: parts.headers, outgoing };
 
     let connection = &exchange.connection;
     let guard = admission.watch.map(|watch| StreamGuard::new(edge.clone(), watch, connection.clone()));
     let passage = Arc::new(Passage::new(guard));
-    if incoming.size_hint().exact().is_none() {
+    if body_length.is_none() {
         passage.watch(Kind::Long);
     }
-    let body = RequestBody::new(incoming, edge.options.limits.body_stall, passage.clone());
-    match edge.upstream.send(Request::from_parts(parts, body), &passage).await {
-        Ok(response) => relay(edge, exchange, response, client_upgrade, passage),
-        Err(error) => failed(edge, exchange, route, &error),
-    }
-}
-
-/// Where the request goes, and the `Host` that it takes along.
-fn addressed(route: &Route, uri: &Uri, client_host: Option<&HeaderValue>) -> Option<(Uri, HeaderValue)> {
-    let authority: &Authority = route.upstream.authority()?;
-    let mut parts = http::uri::Parts::default();
-    parts.scheme = Some(route.upstream.scheme().cloned().unwrap_or(Scheme::HTTP));
-    parts.authority = Some(authority.clone());
-    parts.path_and_query =
-        Some(uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")));
-    let host = match (route.host, client_host) {
-        (HostRule::Client, Some(host)) => host.clone(),
-        _ => HeaderValue::from_str(authority.as_str()).ok()?,
+    let body = if incoming.is_end_stream() {
+        passage.end_sending();
+        None
+    } else {
+        Some(RequestBody::new(incoming, edge.options.limits.body_stall, passage.clone()))
     };
-    Some((Uri::from_parts(parts).ok()?, host))
+    let response = match edge.upstream.send(origin, connection.worker, &outbound, body, &passage).await {
+        Ok(answer) => relay(edge, exchange, answer, client_upgrade, &passage),
+        Err(error) => failed(edge, exchange, route, &error),
+    };
+    if let Some(guard) = passage.guard() {
+        edge.verifier.answered(guard.watched(), StatusClass::of(response.status().as_u16()));
+    }
+    response
 }
 
 /// Passes an upstream's answer back.
 fn relay(
     edge: &Arc<Edge>,
     exchange: &Exchange,
-    mut response: Response<Incoming>,
+    answer: Answer,
     client_upgrade: Option<OnUpgrade>,
-    passage: Arc<Passage>,
+    passage: &Arc<Passage>,
 ) -> Response<EdgeBody> {
     let limits = &edge.options.limits;
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        let Some(client) = client_upgrade else {
-            edge.meters.upstream_failures.increment(1);
-            tracing::warn!("an upstream changed the protocol without being asked");
-            return exchange.refuse(edge, ErrorCode::UpstreamUnreachable, UNREACHABLE);
-        };
-        let upstream = hyper::upgrade::on(&mut response);
-        let (parts, _) = response.into_parts();
-        Tunnel {
-            client,
-            upstream,
-            overseer: passage.guard().map(StreamGuard::overseer),
-            connection: exchange.connection.clone(),
-            idle: limits.stream_idle,
-            cut: edge.meters.streams_cut.clone(),
+    let Answer { status, headers, body } = answer;
+    let body = match body {
+        AnswerBody::Whole(bytes) => EdgeBody::full(bytes),
+        AnswerBody::Stream(body) => {
+            let events = is_event_stream(&headers);
+            let kind = if events || body.size_hint().exact().is_none() { Kind::Long } else { Kind::Plain };
+            if events {
+                passage.watch(kind);
+            } else if !passage.sent() {
+                // Answered early: the upload may go on for long after the answer has ended.
+                passage.watch(Kind::Plain);
+            }
+            EdgeBody::proxied(ResponseBody::new(body, limits.stream_idle, kind, passage.clone()))
         }
-        .start();
-        return Response::from_parts(cleaned(parts, true), EdgeBody::empty());
-    }
-    let (parts, incoming) = response.into_parts();
-    let events = is_event_stream(&parts);
-    let kind = if events || incoming.size_hint().exact().is_none() { Kind::Long } else { Kind::Plain };
-    if events {
-        passage.watch(kind);
-    } else if !passage.sent() {
-        // Answered early: the upload may go on for long after the answer has ended.
-        passage.watch(Kind::Plain);
-    }
-    let body = EdgeBody::proxied(ResponseBody::new(incoming, limits.stream_idle, kind, passage));
-    Response::from_parts(cleaned(parts, false), body)
+        AnswerBody::Upgraded(upstream) => {
+            let Some(client) = client_upgrade else {
+                edge.meters.upstream_failures.increment(1);
+                tracing::warn!("an upstream changed the protocol without being asked");
+                return exchange.refuse(edge, ErrorCode::UpstreamUnreachable, UNREACHABLE);
+            };
+            Tunnel {
+                client,
+                upstream,
+                overseer: passage.guard().map(StreamGuard::overseer),
+                connection: exchange.connection.clone(),
+                idle: limits.stream_idle,
+                cut: edge.meters.streams_cut.clone(),
+            }
+            .start();
+            EdgeBody::empty()
+        }
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
 }
 
-fn cleaned(mut parts: response::Parts, upgrade: bool) -> response::Parts {
-    headers::prepare_response(&mut parts.headers, upgrade);
-    parts.version = Version::HTTP_11;
-    parts.extensions.clear();
-    parts
-}
-
-fn is_event_stream(parts: &response::Parts) -> bool {
-    let kind = parts.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     kind.get(..17).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
 }
 

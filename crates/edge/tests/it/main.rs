@@ -23,3 +23,6 @@ mod upstream;
 mod verify;
 mod wire;
 mod world;
+
+/// Requests take the way that suits them. The suite `general_way` runs the same tests over the other.
+const ONLY_GENERAL_UPSTREAM: bool = false;

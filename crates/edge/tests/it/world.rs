@@ -162,6 +162,7 @@ impl World {
 
         let mut options = EdgeOptions::new("https://rndrkit.example", Digest::of(OPERATOR_TOKEN));
         options.limits = Limits { shutdown: Duration::from_secs(5), ..Limits::default() };
+        options.only_general_upstream = crate::ONLY_GENERAL_UPSTREAM;
         change(&mut options);
         let edge = Edge::new(options, verifier.clone(), clock.clone(), Arc::new(OsEntropy)).unwrap();
         let passed = Arc::new(Mutex::new(Vec::new()));

@@ -1,0 +1,244 @@
+//! The head of an upstream's answer, and where its body ends (RFC 9112, section 6.3), read strictly: what
+//! could be framed in two ways is no answer.
+//!
+//! Only headers that pass the gateway are kept. Deliberately absent: the body's bytes.
+
+use std::mem::MaybeUninit;
+
+use bytes::Bytes;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::{Method, StatusCode};
+
+use crate::gateway::headers::ResponseHeaders;
+
+/// The longest head.
+pub(super) const MAX_HEAD_BYTES: usize = 64 * 1024;
+/// The most header lines.
+const MAX_HEADERS: usize = 100;
+
+/// What is not an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Malformed {
+    /// Not HTTP/1.
+    #[error("the upstream does not speak HTTP: {0}")]
+    Syntax(httparse::Error),
+    /// A status below 100 or above 599, as no reader expects it.
+    #[error("the upstream's status is out of range")]
+    Status,
+    /// A header that cannot be.
+    #[error("the upstream sent an invalid header")]
+    Header,
+    /// More head than anybody needs.
+    #[error("the upstream's headers are too long")]
+    TooLong,
+    /// Both framings, differing lengths, or a coding that would be lost on the next hop.
+    #[error("the upstream's answer can be framed in two ways")]
+    Framing,
+    /// A change of protocol that nobody asked for.
+    #[error("the upstream changed the protocol without being asked")]
+    Switched,
+    /// Interim answers without end.
+    #[error("the upstream sent too many interim answers")]
+    Interim,
+}
+
+/// Where a body ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// After so many bytes; 0 where there is none.
+    Length(u64),
+    /// Where its coding says.
+    Chunked,
+    /// With the connection.
+    Close,
+}
+
+/// An answer's head.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub(super) status: StatusCode,
+    /// What passes the gateway.
+    pub(super) headers: HeaderMap,
+    pub(super) framing: Framing,
+    /// Whether the upstream wants to go on with the connection.
+    pub(super) stays_open: bool,
+}
+
+/// What stands at the beginning of the text.
+#[derive(Debug)]
+pub(super) enum Parsed {
+    /// A head, and its length.
+    Head(Head, usize),
+    /// An interim answer, and its length.
+    Interim(usize),
+    /// The beginning of a head.
+    Part,
+}
+
+/// Reads the head that `text` begins with, of the answer to a request with this method.
+pub(super) fn parse(text: &Bytes, method: &Method) -> Result<Parsed, Malformed> {
+    let mut lines = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+    let mut response = httparse::Response::new(&mut []);
+    let config = httparse::ParserConfig::default();
+    let length = match config.parse_response_with_uninit_headers(&mut response, text, &mut lines) {
+        Ok(httparse::Status::Complete(length)) if length <= MAX_HEAD_BYTES => length,
+        Ok(httparse::Status::Partial) if text.len() <= MAX_HEAD_BYTES => return Ok(Parsed::Part),
+        Ok(_) => return Err(Malformed::TooLong),
+        Err(error) => return Err(Malformed::Syntax(error)),
+    };
+    let status = response.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(Malformed::Status)?;
+    if status == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(Malformed::Switched);
+    }
+    if status.is_informational() {
+        return Ok(Parsed::Interim(length));
+    }
+    let is_new = response.version == Some(1);
+    let mut lengths = Lengths::default();
+    let mut headers = ResponseHeaders::with_capacity(response.headers.len());
+    for line in response.headers.iter() {
+        let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| Malformed::Header)?;
+        let value =
+            HeaderValue::from_maybe_shared(text.slice_ref(line.value)).map_err(|_| Malformed::Header)?;
+        match name.as_str() {
+            // Repeated equal lengths become one.
+            "content-length" if lengths.note_length(&value)? => {}
+            "transfer-encoding" => lengths.note_coding(&value)?,
+            _ => headers.add(name, value),
+        }
+    }
+    let (headers, says_close) = headers.finish();
+    let framing = lengths.framing(method, status, is_new)?;
+    let stays_open = is_new && !says_close && framing != Framing::Close;
+    Ok(Parsed::Head(Head { status, headers, framing, stays_open }, length))
+}
+
+/// What a head says about its body's length.
+#[derive(Default)]
+struct Lengths {
+    length: Option<u64>,
+    chunked: bool,
+}
+
+impl Lengths {
+    /// Notes a `Content-Length`; whether it repeats an earlier one.
+    fn note_length(&mut self, value: &HeaderValue) -> Result<bool, Malformed> {
+        let digits = value.as_bytes();
+        let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+        let text = value.to_str().ok().filter(|_| is_number).ok_or(Malformed::Framing)?;
+        let length = text.parse().map_err(|_| Malformed::Framing)?;
+        match self.length.replace(length) {
+            None => Ok(false),
+            Some(before) if before == length => Ok(true),
+            Some(_) => Err(Malformed::Framing),
+        }
+    }
+
+    fn note_coding(&mut self, value: &HeaderValue) -> Result<(), Malformed> {
+        if self.chunked || !value.as_bytes().eq_ignore_ascii_case(b"chunked") {
+            return Err(Malformed::Framing);
+        }
+        self.chunked = true;
+        Ok(())
+    }
+
+    fn framing(&self, method: &Method, status: StatusCode, is_new: bool) -> Result<Framing, Malformed> {
+        if self.chunked && (self.length.is_some() || !is_new) {
+            return Err(Malformed::Framing);
+        }
+        let has_none =
+            method == Method::HEAD || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
+        Ok(match (has_none, self.length) {
+            (true, _) => Framing::Length(0),
+            (false, Some(length)) => Framing::Length(length),
+            (false, None) if self.chunked => Framing::Chunked,
+            (false, None) => Framing::Close,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(method: &Method, lines: &str) -> Result<Option<Head>, Malformed> {
+        let text = format!("HTTP/1.1 {lines}\r\n\r\n");
+        match parse(&Bytes::from(text.clone()), method)? {
+            Parsed::Head(head, length) => {
+                assert_eq!(length, text.len());
+                Ok(Some(head))
+            }
+            Parsed::Interim(_) | Parsed::Part => Ok(None),
+        }
+    }
+
+    fn framing(lines: &str) -> Result<Framing, Malformed> {
+        head(&Method::GET, lines).map(|head| head.expect("a head").framing)
+    }
+
+    #[test]
+    fn the_end_of_a_body_is_where_the_standard_says() {
+        assert_eq!(framing("200 OK\r\nContent-Length: 4"), Ok(Framing::Length(4)));
+        assert_eq!(framing("200 OK\r\nContent-Length: 4\r\nContent-Length: 4"), Ok(Framing::Length(4)));
+        assert_eq!(framing("200 OK\r\nTransfer-Encoding: Chunked"), Ok(Framing::Chunked));
+        assert_eq!(framing("200 OK"), Ok(Framing::Close));
+        assert_eq!(framing("204 None"), Ok(Framing::Length(0)));
+        assert_eq!(framing("304 Same\r\nContent-Length: 4"), Ok(Framing::Length(0)));
+        let of_head = head(&Method::HEAD, "200 OK\r\nContent-Length: 4").unwrap().unwrap();
+        assert_eq!(of_head.framing, Framing::Length(0));
+        assert_eq!(of_head.headers.get("content-length").unwrap(), "4", "what GET would get");
+    }
+
+    #[test]
+    fn what_could_be_framed_in_two_ways_is_no_answer() {
+        for lines in [
+            "Content-Length: 4\r\nContent-Length: 5",
+            "Content-Length: 4, 4",
+            "Content-Length: +4",
+            "Content-Length: -4",
+            "Content-Length:",
+            "Content-Length: 99999999999999999999",
+            "Content-Length: 4\r\nTransfer-Encoding: chunked",
+            "Transfer-Encoding: chunked\r\nContent-Length: 4",
+            "Transfer-Encoding: gzip, chunked",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+            "Transfer-Encoding: identity",
+        ] {
+            assert_eq!(framing(&format!("200 OK\r\n{lines}")), Err(Malformed::Framing), "{lines:?}");
+        }
+        let old = Bytes::from_static(b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+        assert_eq!(parse(&old, &Method::GET).unwrap_err(), Malformed::Framing);
+    }
+
+    #[test]
+    fn a_connection_stays_open_only_when_both_know_where_the_answer_ends() {
+        let stays = |lines: &str| head(&Method::GET, lines).unwrap().unwrap().stays_open;
+        assert!(stays("200 OK\r\nContent-Length: 4\r\nConnection: keep-alive"));
+        assert!(!stays("200 OK\r\nContent-Length: 4\r\nConnection: x, Close"));
+        assert!(!stays("200 OK"));
+        let old = Bytes::from_static(b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n");
+        assert!(matches!(parse(&old, &Method::GET), Ok(Parsed::Head(head, _)) if !head.stays_open));
+    }
+
+    #[test]
+    fn an_incomplete_head_is_awaited_and_an_endless_one_is_not() {
+        let text = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n";
+        for length in 0..text.len() {
+            let part = Bytes::copy_from_slice(text.get(..length).unwrap());
+            assert!(matches!(parse(&part, &Method::GET), Ok(Parsed::Part)), "{length}");
+        }
+        let endless = Bytes::from(format!("HTTP/1.1 200 OK\r\nX: {}", "y".repeat(MAX_HEAD_BYTES)));
+        assert_eq!(parse(&endless, &Method::GET).unwrap_err(), Malformed::TooLong);
+        let many = format!("200 OK\r\n{}Y: 1", "X: 1\r\n".repeat(MAX_HEADERS));
+        assert!(matches!(framing(&many), Err(Malformed::Syntax(_))));
+    }
+
+    #[test]
+    fn an_unasked_change_of_protocol_is_no_answer_and_an_interim_one_is_passed_over() {
+        assert_eq!(framing("101 Switching\r\nUpgrade: x"), Err(Malformed::Switched));
+        let hints = Bytes::from_static(b"HTTP/1.1 103 Hints\r\nLink: x\r\n\r\nHTTP");
+        assert!(
+            matches!(parse(&hints, &Method::GET), Ok(Parsed::Interim(length)) if length == hints.len() - 4)
+        );
+    }
+}
