@@ -2,9 +2,11 @@
 //!
 //! Command line only; the work is in the modules.
 
+mod bench;
 mod cargo_test;
 mod faults;
 mod fuzz;
+mod instructions;
 mod processes;
 mod report;
 mod servers;
@@ -26,6 +28,11 @@ cargo xtask tidy
     Checks the house rules: file headers, lengths, banned words, dependency arrows, links.
 cargo xtask fuzz [--seconds N | --runs N]
     Fuzzes the reader of key texts on the stable toolchain (60 seconds when not told).
+cargo xtask instructions gateway [--profile release] [--programs FOLDER] [--path /] [--top]
+cargo xtask instructions authz --path /authz/nginx [...]
+    Counts the instructions of one request to the gateway or to forward auth in user space (valgrind): 1,000 keys,
+    upstream nginx. --top shows the functions that take the most; --programs takes rndrkit and rndrkit-bench, ready
+    built, from a folder.
 cargo xtask faults [--only NAME] [--seeds N]
     Plants one fault at a time in a copy of the checkout and says what of the simulation catches it.";
 
@@ -37,6 +44,7 @@ fn main() -> ExitCode {
         Some((&"tidy", [])) => tidy::run(),
         Some((&"fuzz", rest)) => fuzz_alone(rest),
         Some((&"faults", rest)) => plant_faults(rest),
+        Some((&"instructions", rest)) => count_instructions(rest),
         Some((&("help" | "--help" | "-h"), _)) => {
             println!("{HELP}");
             return ExitCode::SUCCESS;
@@ -93,4 +101,35 @@ fn plant_faults(arguments: &[&str]) -> Outcome<()> {
         }
     }
     faults::run(&options)
+}
+
+fn count_instructions(arguments: &[&str]) -> Outcome<()> {
+    let authz = match arguments.first() {
+        Some(&"gateway") => false,
+        Some(&"authz") => true,
+        _ => return Err("instructions takes gateway or authz".into()),
+    };
+    let path = if authz { "/authz/nginx" } else { "/" };
+    let mut options = instructions::Options {
+        profile: "release".to_owned(),
+        authz,
+        path: path.to_owned(),
+        top: false,
+        programs: None,
+    };
+    let mut rest = arguments.iter().skip(1);
+    while let Some(argument) = rest.next() {
+        match *argument {
+            "--top" => options.top = true,
+            "--profile" => options.profile = value(rest.next())?,
+            "--path" => options.path = value(rest.next())?,
+            "--programs" => options.programs = Some(value(rest.next())?.into()),
+            other => return Err(format!("instructions does not know {other}; see cargo xtask help").into()),
+        }
+    }
+    instructions::door(&options)
+}
+
+fn value(argument: Option<&&str>) -> Outcome<String> {
+    argument.map(ToString::to_string).ok_or_else(|| "a value is missing; see cargo xtask help".into())
 }

@@ -61,6 +61,12 @@ pub(crate) const HTTPX: Tool =
 /// Builds the sample service for Go's `net/http`.
 pub(crate) const GO: Tool = Tool { what: "Go", package: "golang-go", find: || on_path("go") };
 
+/// Counts instructions.
+pub(crate) const VALGRIND: Tool =
+    Tool { what: "valgrind", package: "valgrind", find: || on_path("valgrind") };
+/// Binds a program to a core.
+pub(crate) const TASKSET: Tool = Tool { what: "taskset", package: "util-linux", find: || on_path("taskset") };
+
 impl Tool {
     /// Where it is.
     pub(crate) fn path(&self) -> Outcome<PathBuf> {
