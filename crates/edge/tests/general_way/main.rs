@@ -25,6 +25,8 @@ mod listeners;
 mod metrics;
 #[path = "../it/plain.rs"]
 mod plain;
+#[path = "../it/reuse.rs"]
+mod reuse;
 #[path = "../it/routes.rs"]
 mod routes;
 #[path = "../it/streams.rs"]

@@ -16,6 +16,7 @@ mod listeners;
 mod metrics;
 mod own;
 mod plain;
+mod reuse;
 mod routes;
 mod streams;
 mod upgrades;
