@@ -27,6 +27,7 @@ fn main() -> Result<(), made_up::Failed> {
     let secrets = made_up::secrets(HOT_KEYS)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     runtime.block_on(made_up::warm(&verifier, &secrets));
+    runtime.block_on(made_up::flusher(&verifier).flush())?;
     let mut context = Context::from_waker(Waker::noop());
     for secret in secrets.iter().cycle().take(count) {
         let ask = made_up::ask(secret, 1);

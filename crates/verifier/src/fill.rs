@@ -229,7 +229,7 @@ impl Verifier {
         // Removed before anything is inserted, so that what leaves the cache by itself is an eviction.
         self.discard(&digest);
         match &held {
-            Held::Good(entry) => self.good().insert(digest, Arc::clone(entry)),
+            Held::Good(entry) => self.good().insert(digest, entry),
             Held::Revoked(_) | Held::Unknown => {
                 let refused = Refused { held: held.clone(), until: now.plus(REFUSED_FOR) };
                 self.refused().insert(digest, refused);

@@ -51,7 +51,8 @@ pub struct HeldAccount {
 impl Verifier {
     /// All secrets that a decision could be made from now without a look-up, trust aside.
     pub fn held_keys(&self) -> Vec<HeldKey> {
-        let good = self.good().iter().map(|(digest, entry)| (digest, Held::Good(entry)));
+        let good =
+            self.good().entries().into_iter().map(|(digest, entry)| (digest, Held::Good(Arc::new(entry))));
         let now = self.clock().monotonic();
         let refused = self.refused().iter().filter(|(_, refused)| now < refused.until);
         let refused = refused.map(|(digest, refused)| (digest, refused.held));
@@ -68,11 +69,11 @@ impl Verifier {
         };
         let position = self.position().lock();
         let state = position.accounts.get(&entry.account.id);
-        entry.is_alive().then(|| HeldKey {
+        entry.is_current().then(|| HeldKey {
             digest,
             owner: Some((entry.key_id, entry.account.id)),
             revoked: matches!(held, Held::Revoked(_)),
-            ends_at: entry.ends_at,
+            ends_at: entry.ends_at(),
             has_the_one_account: state.is_some_and(|state| Arc::ptr_eq(state, &entry.account)),
         })
     }

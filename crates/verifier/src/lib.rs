@@ -22,10 +22,12 @@ mod inspect;
 mod limiter;
 mod meters;
 mod position;
+mod prefixes;
 mod revocations;
 #[cfg(test)]
 mod simulation;
 mod slices;
+mod table;
 mod tokens;
 mod usage;
 mod verifier;

@@ -25,7 +25,7 @@ const ACCOUNTS_HELD: &str = "rndrkit_accounts_held";
 /// Describes this crate's metrics to the recorder in force.
 pub fn describe_metrics() {
     describe_gauge!(CACHE_ENTRIES, "Secrets held in memory, good and refused ones");
-    describe_counter!(CACHE_HITS, "Verifications answered from memory");
+    describe_counter!(CACHE_HITS, "Verifications answered from memory, up to the last flush of use");
     describe_counter!(CACHE_MISSES, "Verifications that had to wait for a look-up");
     describe_counter!(CACHE_EVICTIONS, "Good keys that left memory for want of room");
     describe_gauge!(LOOKUPS_RUNNING, "Look-ups running now");

@@ -229,8 +229,8 @@ impl Simulation {
         let head = self.world.source.database.lock().head();
         let history = self.history.borrow();
         let mut revisions = self.revisions.borrow_mut();
-        for (digest, entry) in self.verifier.good().iter() {
-            if !entry.is_alive() {
+        for (digest, entry) in self.verifier.good().entries() {
+            if !entry.is_current() {
                 continue;
             }
             let interned = position.accounts.get(&entry.account.id).expect("in use and forgotten");
@@ -351,9 +351,7 @@ impl Simulation {
                 let keys = &self.answered.borrow().keys;
                 keys[usize::try_from(self.random.below(keys.len() as u64)).unwrap()].clone()
             };
-            if let Some((_, entry)) = self.verifier.good().remove(&key.digest) {
-                entry.kill();
-            }
+            self.verifier.good().remove(&key.digest);
         }
     }
 }

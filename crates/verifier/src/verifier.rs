@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLockReadGuard};
 use rndrkit_domain::account::AccountStatus;
 use rndrkit_domain::decision::{Decision, Denial};
@@ -15,18 +14,20 @@ use rndrkit_domain::usage::StatusClass;
 
 use crate::account::{AccountView, Accounts};
 use crate::apply::Applied;
-use crate::entry::{GoodKeys, Held, KeyEntry, RefusedKeys, good_keys};
+use crate::entry::{Held, KeyEntry, RefusedKeys};
 use crate::failures::Failures;
 use crate::fill::{Flights, Outcome};
 use crate::limiter::Taken;
 use crate::meters::Meters;
 use crate::position::{Position, ReadAt};
+use crate::prefixes::Prefixes;
 use crate::slices::drawer::Pool;
 use crate::slices::share::Asking;
 use crate::slices::waiting::{Settled, Waiting};
 use crate::source::{KeySource, SourceError};
+use crate::table::{KeyTable, TableMeters};
 use crate::tokens::Tokens;
-use crate::usage::{Owner, UsageBuffer, Use};
+use crate::usage::{MAX_ROWS, Owner, UsageBuffer, Use};
 use crate::wall::Wall;
 use crate::watch::Watch;
 
@@ -95,10 +96,10 @@ pub struct Verifier {
     me: Weak<Self>,
     clock: Arc<dyn Clock>,
     source: Arc<dyn KeySource>,
-    prefixes: ArcSwap<Vec<KeyPrefix>>,
+    prefixes: Prefixes,
     /// Nanoseconds of the monotonic clock.
     trust_until: AtomicU64,
-    good: GoodKeys,
+    good: Arc<KeyTable>,
     refused: RefusedKeys,
     position: Mutex<Position>,
     applied: Applied,
@@ -121,6 +122,15 @@ pub(crate) struct Resolved {
     seen: u64,
     /// The clock as it was read before trust was looked at.
     pub(crate) now: Monotonic,
+}
+
+/// A request, as far as the verdict on a good key needs it.
+struct Asked {
+    digest: Digest,
+    cost: u32,
+    /// The account's counter of changes, read before the key was known to be current.
+    seen: u64,
+    now: Monotonic,
 }
 
 /// What came of looking at a request once.
@@ -154,14 +164,16 @@ impl Verifier {
         let pool = (budgets == Budgets::Shared).then(Pool::new);
         let accounts = Accounts::with(max_accounts, pool.clone());
         let meters = Meters::new();
+        let good = Arc::new(KeyTable::new(cache_keys, MAX_ROWS, TableMeters::of(&meters)));
         Arc::new_cyclic(|me| Self {
             me: me.clone(),
             started: clock.monotonic(),
             clock,
             source,
-            prefixes: ArcSwap::default(),
+            prefixes: Prefixes::default(),
             trust_until: AtomicU64::new(0),
-            good: good_keys(cache_keys, meters.evictions.clone()),
+            usage: Arc::new(UsageBuffer::new(Arc::clone(&good))),
+            good,
             refused: RefusedKeys::new(REFUSED_KEYS),
             position: Mutex::new(Position::new(accounts)),
             applied: Applied::default(),
@@ -169,7 +181,6 @@ impl Verifier {
             flights: Flights::new(lookup_concurrency),
             failures: Failures::new(),
             tokens: Tokens::default(),
-            usage: Arc::new(UsageBuffer::new()),
             wall: Wall::default(),
             meters,
             reported_at_ns: AtomicU64::new(0),
@@ -178,24 +189,23 @@ impl Verifier {
 
     /// All prefixes that this installation has ever used.
     pub fn set_prefixes(&self, prefixes: Vec<KeyPrefix>) {
-        self.prefixes.store(Arc::new(prefixes));
+        self.prefixes.update(|_| prefixes);
     }
 
     /// Reads the prefixes again, and adds those that are new. None is taken away: prefixes only become more,
     /// and an answer that lacks one comes from an older database.
     pub async fn refresh_prefixes(&self) -> Result<(), SourceError> {
         let read = self.source.load_prefixes().await?;
-        self.prefixes.rcu(|known| {
-            let mut all = Vec::clone(known);
-            all.extend(read.iter().filter(|prefix| !known.contains(prefix)).cloned());
-            all
+        self.prefixes.update(|known| {
+            let news = read.iter().filter(|prefix| !known.contains(prefix));
+            known.iter().chain(news).cloned().collect()
         });
         Ok(())
     }
 
     /// The prefixes in force.
     pub fn prefixes(&self) -> Arc<Vec<KeyPrefix>> {
-        self.prefixes.load_full()
+        Arc::clone(self.prefixes.get())
     }
 
     /// Counted use, for a [`crate::Flusher`].
@@ -203,36 +213,81 @@ impl Verifier {
         &self.usage
     }
 
-    /// Decides on one request.
+    /// Decides on one request. What is in memory is decided upon at the first poll, without a place on the
+    /// heap; the rest is in a future of its own, so that this one stays small.
     pub async fn verify(&self, ask: &Ask<'_>) -> Verified {
-        self.check(ask).await.unwrap_or_else(Verified::denied)
+        let waiting = match self.decide_from_memory(ask) {
+            Some(Step::Decided(verified)) => return verified,
+            Some(Step::Wait(waiting)) => Some(waiting),
+            Some(Step::Crowded) => return Verified::denied(Denial::Unavailable),
+            Some(Step::Again) | None => None,
+        };
+        Box::pin(self.check(ask, waiting)).await.unwrap_or_else(Verified::denied)
     }
 
-    async fn check(&self, ask: &Ask<'_>) -> Result<Verified, Denial> {
+    /// The steady state. `None`: something is missing, and [`Self::check`] finds out what that means.
+    fn decide_from_memory(&self, ask: &Ask<'_>) -> Option<Step> {
+        if ask.secret.len() > key_text::MAX_SECRET_BYTES {
+            return None;
+        }
+        // Prefix and checksum are not looked at: a text whose SHA-256 is that of a good key is that key.
+        let digest = Digest::of_bytes(ask.secret);
+        let now = self.trusted_now()?;
+        if let Some(mut found) = self.good.find(&digest) {
+            let entry = found.entry()?;
+            // Before the entry is found current: see `recall`.
+            let seen = entry.account.changes();
+            if !entry.is_current() {
+                return None;
+            }
+            let asked = Asked { digest, cost: ask.cost, seen, now };
+            let (step, used) = self.decide(&asked, entry, None);
+            found.hit();
+            if let Some(used) = used {
+                found.count(&digest, self.date(now), used);
+            }
+            return Some(step);
+        }
+        let prefixes = self.prefixes.get();
+        if prefixes.is_empty() {
+            return None;
+        }
+        if key_text::check(ask.secret, prefixes).is_err() {
+            return Some(Step::Decided(Verified::denied(Denial::InvalidKey)));
+        }
+        let held = self.recall_refused(&digest, now)?;
+        self.meters.hits.increment(1);
+        Some(Step::Decided(refuse_held(&held)))
+    }
+
+    async fn check(&self, ask: &Ask<'_>, mut waiting: Option<Waiting>) -> Result<Verified, Denial> {
         let digest = self.read(ask.secret)?;
-        let mut settled = None;
         for _ in 0..BUDGET_ATTEMPTS {
+            let settled = match waiting.take() {
+                Some(waiting) => waiting.settled().await?,
+                None => None,
+            };
             // After a wait for the budget as well: trust, key and account are looked at again.
             let resolved = self.resolve(digest, ask.client).await?;
-            settled = match self.decide(digest, ask.cost, &resolved, settled) {
+            match self.decide_resolved(digest, ask.cost, &resolved, settled) {
                 Step::Decided(verified) => return Ok(verified),
-                Step::Wait(waiting) => waiting.settled().await?,
-                Step::Again => None,
+                Step::Wait(wait) => waiting = Some(wait),
+                Step::Again => {}
                 Step::Crowded => return Err(Denial::Unavailable),
-            };
+            }
         }
         Err(Denial::Unavailable)
     }
 
     fn read(&self, secret: &[u8]) -> Result<Digest, Denial> {
-        if let Ok(digest) = key_text::parse(secret, &self.prefixes.load()) {
+        if let Ok(digest) = key_text::parse(secret, self.prefixes.get()) {
             return Ok(digest);
         }
         // It may begin with a prefix that came after trust ended: read again under trust before saying no.
         self.trusted_now().ok_or(Denial::Unavailable)?;
-        match self.prefixes.load() {
+        match self.prefixes.get() {
             prefixes if prefixes.is_empty() => Err(Denial::Unavailable),
-            prefixes => key_text::parse(secret, &prefixes).map_err(|_| Denial::InvalidKey),
+            prefixes => key_text::parse(secret, prefixes).map_err(|_| Denial::InvalidKey),
         }
     }
 
@@ -266,16 +321,21 @@ impl Verifier {
     }
 
     /// What memory says, with the account's counter of changes. The counter is read before the entry is
-    /// found alive: a change after that is then sure to move it.
+    /// found current, and while nobody can take it out: a change after that is then sure to move it.
     pub(crate) fn recall(&self, digest: &Digest, now: Monotonic) -> Option<(Held, u64)> {
-        if let Some(entry) = self.good.get(digest) {
+        if let Some(found) = self.good.find(digest) {
+            let entry = found.entry()?;
             let seen = entry.account.changes();
-            return if entry.is_alive() { Some((Held::Good(entry), seen)) } else { None };
+            return entry.is_current().then(|| (Held::Good(Arc::new(entry.clone())), seen));
         }
+        self.recall_refused(digest, now).map(|held| (held, 0))
+    }
+
+    fn recall_refused(&self, digest: &Digest, now: Monotonic) -> Option<Held> {
         let refused = self.refused.get(digest).filter(|refused| now < refused.until)?;
         match &refused.held {
-            Held::Good(entry) | Held::Revoked(entry) if !entry.is_alive() => None,
-            _ => Some((refused.held, 0)),
+            Held::Good(entry) | Held::Revoked(entry) if !entry.is_current() => None,
+            _ => Some(refused.held),
         }
     }
 
@@ -289,25 +349,39 @@ impl Verifier {
         })
     }
 
-    fn decide(&self, digest: Digest, cost: u32, resolved: &Resolved, settled: Option<Settled>) -> Step {
-        let entry = match &resolved.held {
-            Held::Unknown => return Step::Decided(Verified::denied(Denial::InvalidKey)),
-            Held::Revoked(entry) => {
-                return Step::Decided(refuse(entry, &entry.account.view(), Denial::KeyRevoked));
-            }
-            Held::Good(entry) => entry,
+    fn decide_resolved(
+        &self,
+        digest: Digest,
+        cost: u32,
+        resolved: &Resolved,
+        settled: Option<Settled>,
+    ) -> Step {
+        let Held::Good(entry) = &resolved.held else {
+            return Step::Decided(refuse_held(&resolved.held));
         };
-        let wall = self.wall_at(resolved.now);
+        let asked = Asked { digest, cost, seen: resolved.seen, now: resolved.now };
+        let (step, used) = self.decide(&asked, entry, settled);
+        if let Some(used) = used {
+            self.good.count(&digest, entry, self.date(asked.now), used);
+        }
+        step
+    }
+
+    /// The verdict on a good key, and what is to be counted.
+    #[inline]
+    fn decide(&self, asked: &Asked, entry: &KeyEntry, settled: Option<Settled>) -> (Step, Option<Use>) {
         let view = entry.account.view();
-        let (verified, used) = match verdict(entry, &view, wall) {
+        let (verified, used) = match verdict(entry, &view, || self.wall_at(asked.now)) {
             // Neither active nor unexpired: such a request moves nothing.
-            Some(Denial::KeyExpired) => return Step::Decided(refuse(entry, &view, Denial::KeyExpired)),
+            Some(Denial::KeyExpired) => {
+                return (Step::Decided(refuse(entry, &view, Denial::KeyExpired)), None);
+            }
             Some(denial) => (refuse(entry, &view, denial), Use::Refused),
-            None => match pay(entry, &view, cost, resolved.now, settled) {
+            None => match pay(entry, &view, asked.cost, asked.now, settled) {
                 Asking::Done(Taken::Admitted(budget)) => {
                     let decision = Decision::Allowed { caller: entry.caller(&view), budget };
                     let (key_id, account) = (entry.key_id, Arc::clone(&entry.account));
-                    let watch = Watch { digest, key_id, account, seen: resolved.seen };
+                    let watch = Watch { digest: asked.digest, key_id, account, seen: asked.seen };
                     (Verified { decision, watch: Some(watch) }, Use::Allowed)
                 }
                 Asking::Done(Taken::Refused(budget)) => {
@@ -316,21 +390,19 @@ impl Verifier {
                         Decision::Denied { denial: Denial::RateLimited, caller, budget: Some(budget) };
                     (Verified { decision, watch: None }, Use::Limited)
                 }
-                Asking::Wait(waiting) => return Step::Wait(waiting),
-                Asking::Changed => return Step::Again,
-                Asking::Crowded => return Step::Crowded,
+                Asking::Wait(waiting) => return (Step::Wait(waiting), None),
+                Asking::Changed => return (Step::Again, None),
+                Asking::Crowded => return (Step::Crowded, None),
             },
         };
         drop(view);
-        let owner = Owner { digest, key_id: entry.key_id, account_id: entry.account.id };
-        self.usage.record(&owner, wall, if cost == 0 { Use::Looked } else { used });
-        Step::Decided(verified)
+        (Step::Decided(verified), Some(if asked.cost == 0 { Use::Looked } else { used }))
     }
 
     /// Counts what the request that this watch came with was answered. For doors that see the answer.
     pub fn answered(&self, watch: &Watch, class: StatusClass) {
         let owner = Owner { digest: watch.digest, key_id: watch.key_id, account_id: watch.account.id };
-        self.usage.answered(&owner, self.wall(), class);
+        self.good.answered(&owner, self.date(self.clock.monotonic()), class);
     }
 
     /// What is held may be believed until then; `Monotonic(u64::MAX)` = for ever. Never shortens.
@@ -360,6 +432,11 @@ impl Verifier {
         self.wall.at(now).unwrap_or_else(|| self.clock.now())
     }
 
+    /// What time it is to date use by.
+    fn date(&self, now: Monotonic) -> Timestamp {
+        self.wall.about(now, || self.wall_at(now))
+    }
+
     /// Whether decisions can be made now: the readiness of a node.
     pub fn is_trusted(&self) -> bool {
         self.trusted_now().is_some()
@@ -385,7 +462,7 @@ impl Verifier {
         &*self.source
     }
 
-    pub(crate) const fn good(&self) -> &GoodKeys {
+    pub(crate) fn good(&self) -> &KeyTable {
         &self.good
     }
 
@@ -449,8 +526,13 @@ impl Verifier {
 }
 
 /// Why a known secret that is not revoked is refused, the budget aside. In the order of the contract.
-pub(crate) fn verdict(entry: &KeyEntry, view: &AccountView, wall: Timestamp) -> Option<Denial> {
-    if entry.ends_at.is_some_and(|end| end <= wall) {
+/// The clock that ends are judged by is read only for a secret that has an end.
+pub(crate) fn verdict(
+    entry: &KeyEntry,
+    view: &AccountView,
+    wall: impl FnOnce() -> Timestamp,
+) -> Option<Denial> {
+    if entry.ends_at().is_some_and(|end| end <= wall()) {
         Some(Denial::KeyExpired)
     } else if view.status == AccountStatus::Suspended {
         Some(Denial::AccountSuspended)
@@ -472,6 +554,14 @@ fn pay(
     match settled.and_then(|settled| settled.at(now, entry.generation())) {
         Some(taken) => Asking::Done(taken),
         None => entry.account.take(view, cost, now),
+    }
+}
+
+/// What is said about a secret that is not good.
+fn refuse_held(held: &Held) -> Verified {
+    match held {
+        Held::Good(entry) | Held::Revoked(entry) => refuse(entry, &entry.account.view(), Denial::KeyRevoked),
+        Held::Unknown => Verified::denied(Denial::InvalidKey),
     }
 }
 

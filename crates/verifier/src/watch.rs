@@ -111,7 +111,7 @@ impl Verifier {
 
     fn standing(&self, held: &Held, now: Monotonic) -> Standing {
         let refused: Option<Denial> = match held {
-            Held::Good(entry) => verdict(entry, &entry.account.view(), self.wall_at(now)),
+            Held::Good(entry) => verdict(entry, &entry.account.view(), || self.wall_at(now)),
             Held::Revoked(_) => Some(Denial::KeyRevoked),
             Held::Unknown => Some(Denial::InvalidKey),
         };

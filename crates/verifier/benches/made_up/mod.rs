@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use rndrkit_domain::account::AccountStatus;
@@ -11,9 +12,10 @@ use rndrkit_domain::key_text::{Digest, KeyPrefix, mint};
 use rndrkit_domain::plan::{PlanId, RateLimit};
 use rndrkit_domain::random::OsEntropy;
 use rndrkit_domain::time::{Monotonic, SystemClock, Timestamp};
+use rndrkit_domain::usage::{LastUse, UsageDelta};
 use rndrkit_verifier::{
-    AccountFacts, Ask, BoxFuture, KeyFacts, KeySource, Loaded, LoadedTokens, SourceError, Verifier,
-    VerifierOptions,
+    AccountFacts, Ask, BoxFuture, Flusher, KeyFacts, KeySource, Loaded, LoadedTokens, SourceError, UsageSink,
+    Verifier, VerifierOptions,
 };
 
 /// Length of a secret that begins with `rk_live_`.
@@ -95,4 +97,18 @@ pub(crate) async fn warm(verifier: &Verifier, secrets: &[[u8; SECRET_BYTES]]) {
     for secret in secrets {
         verifier.verify(&ask(secret, 0)).await;
     }
+}
+
+/// Takes all use and keeps none.
+struct Anywhere;
+
+impl UsageSink for Anywhere {
+    fn record<'a>(&'a self, _: &'a [UsageDelta], _: &'a [LastUse]) -> BoxFuture<'a, Result<(), SourceError>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+/// Takes the counts out of memory when it is told to.
+pub(crate) fn flusher(verifier: &Verifier) -> Flusher {
+    Flusher::new(Arc::clone(verifier.usage()), Arc::new(Anywhere), Duration::from_secs(10))
 }

@@ -6,7 +6,11 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use rndrkit_domain::feed::FeedKind;
-use rndrkit_verifier::{ChangeFeed, Follower, FollowerOptions, VerifierOptions, describe_metrics};
+use rndrkit_domain::usage::{LastUse, UsageDelta};
+use rndrkit_verifier::{
+    BoxFuture, ChangeFeed, Flusher, Follower, FollowerOptions, SourceError, UsageSink, VerifierOptions,
+    describe_metrics,
+};
 
 use crate::world::{World, until};
 
@@ -19,6 +23,15 @@ fn measured(options: VerifierOptions) -> (World, PrometheusHandle) {
         World::with(options)
     });
     (world, handle)
+}
+
+/// Takes all use and keeps none.
+struct Anywhere;
+
+impl UsageSink for Anywhere {
+    fn record<'a>(&'a self, _: &'a [UsageDelta], _: &'a [LastUse]) -> BoxFuture<'a, Result<(), SourceError>> {
+        Box::pin(async { Ok(()) })
+    }
 }
 
 fn value(handle: &PrometheusHandle, name: &str) -> f64 {
@@ -41,6 +54,9 @@ async fn hits_misses_entries_errors_and_budgets_are_counted() {
         world.ask(&key).await;
     }
     world.ask(&world.unknown_key()).await;
+    // Counted with the use, and shown when that is flushed.
+    let flusher = Flusher::new(world.verifier.usage().clone(), Arc::new(Anywhere), Duration::from_secs(10));
+    flusher.flush().await.unwrap();
     assert_value(&handle, "rndrkit_cache_hits_total", 2.0);
     assert_value(&handle, "rndrkit_cache_misses_total", 2.0);
     assert_value(&handle, r#"rndrkit_cache_entries{cache="good"}"#, 1.0);

@@ -1,0 +1,267 @@
+//! The good keys in memory, and what they were used for since the last flush: a bounded table in parts, each
+//! under a lock of its own.
+//!
+//! A verification takes one of these locks once, and under it finds the key, decides and counts. So whoever
+//! takes a key out of the table (a change, an eviction) knows that nobody decides by it afterwards, and neither
+//! keys nor counts need counters that cores would fight for. Unknown secrets never come here: a flood of them
+//! pushes nothing out. Under the lock of a part an account's locks may be taken, never the other way round, and
+//! never the position's.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use metrics::Counter;
+use parking_lot::{Mutex, MutexGuard};
+use rndrkit_domain::id::{AccountId, KeyId};
+use rndrkit_domain::key_text::Digest;
+use rndrkit_domain::time::Timestamp;
+use rndrkit_domain::usage::StatusClass;
+
+use crate::entry::KeyEntry;
+use crate::meters::{Meters, usage_dropped};
+use crate::usage::{Owner, Row, Use};
+
+mod slots;
+
+use slots::Slots;
+
+/// Keys for which a part is made, until there are [`MAX_PARTS`]: few enough that one more line of memory for
+/// each part does not matter.
+const KEYS_PER_PART: usize = 256;
+/// Parts at most: many more than cores, and still so few that their heads stay near the processor.
+const MAX_PARTS: usize = 256;
+
+/// What the table counts for the metrics.
+pub(crate) struct TableMeters {
+    pub(crate) evictions: Counter,
+    pub(crate) hits: Counter,
+    pub(crate) dropped: Counter,
+}
+
+impl TableMeters {
+    pub(crate) fn of(meters: &Meters) -> Self {
+        let (evictions, hits) = (meters.evictions.clone(), meters.hits.clone());
+        Self { evictions, hits, dropped: usage_dropped() }
+    }
+}
+
+/// Its own cache line, so that taking one part's lock disturbs nobody at the next.
+#[repr(align(64))]
+struct Part(Mutex<Shelf>);
+
+/// What is in one part.
+struct Shelf {
+    slots: Slots,
+    rows: Vec<Row>,
+    /// Finds since the last flush.
+    hits: u32,
+}
+
+/// Good keys, bounded; those that were not used lately go first.
+pub(crate) struct KeyTable {
+    parts: Box<[Part]>,
+    capacity: usize,
+    held: AtomicUsize,
+    /// Rows of use that wait for a flush, and how many there may be.
+    rows: AtomicUsize,
+    max_rows: usize,
+    meters: TableMeters,
+}
+
+impl KeyTable {
+    pub(crate) fn new(capacity: usize, max_rows: usize, meters: TableMeters) -> Self {
+        let capacity = capacity.max(1);
+        let parts = capacity.div_ceil(KEYS_PER_PART).next_power_of_two().min(MAX_PARTS);
+        let most = capacity.div_ceil(parts);
+        let part = || Part(Mutex::new(Shelf { slots: Slots::new(most), rows: Vec::new(), hits: 0 }));
+        Self {
+            parts: std::iter::repeat_with(part).take(parts).collect(),
+            capacity,
+            held: AtomicUsize::new(0),
+            rows: AtomicUsize::new(0),
+            max_rows,
+            meters,
+        }
+    }
+
+    /// The part in which a secret is, if it is. There is always one; the type does not know that.
+    fn part(&self, digest: &Digest) -> Option<MutexGuard<'_, Shelf>> {
+        // The upper half chooses the part, the lower half the place in it.
+        let chosen = (spread(digest) >> 32) as usize & (self.parts.len() - 1);
+        self.parts.get(chosen).map(|part| part.0.lock())
+    }
+
+    /// The key of this secret, locked.
+    pub(crate) fn find(&self, digest: &Digest) -> Option<Found<'_>> {
+        let shelf = self.part(digest)?;
+        let at = shelf.slots.find(digest)?;
+        Some(Found { table: self, shelf, at })
+    }
+
+    /// A copy of what is known about this secret.
+    #[cfg(test)]
+    pub(crate) fn get(&self, digest: &Digest) -> Option<KeyEntry> {
+        self.find(digest)?.entry().cloned()
+    }
+
+    /// Puts a key in; one that was there under the same secret goes. One caller at a time, so that the bound
+    /// holds: all come with the position's lock.
+    pub(crate) fn insert(&self, digest: Digest, entry: &KeyEntry) {
+        self.remove(&digest);
+        if self.held.load(Ordering::Relaxed) >= self.capacity {
+            self.evict(&digest);
+        }
+        if let Some(mut shelf) = self.part(&digest) {
+            shelf.slots.insert(digest, entry.clone());
+            self.held.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes a key out. From when this returns, nobody decides by it.
+    pub(crate) fn remove(&self, digest: &Digest) -> bool {
+        let removed = self.part(digest).is_some_and(|mut shelf| shelf.slots.remove(digest));
+        if removed {
+            self.held.fetch_sub(1, Ordering::Relaxed);
+        }
+        removed
+    }
+
+    /// Makes room for one: in the part of the newcomer, or in the first after it that has anything.
+    fn evict(&self, newcomer: &Digest) {
+        let first = (spread(newcomer) >> 32) as usize & (self.parts.len() - 1);
+        let (before, after) = self.parts.split_at(first.min(self.parts.len()));
+        if after.iter().chain(before).any(|part| part.0.lock().slots.evict()) {
+            self.held.fetch_sub(1, Ordering::Relaxed);
+            self.meters.evictions.increment(1);
+        }
+    }
+
+    /// Takes all keys out. What they were used for stays.
+    pub(crate) fn clear(&self) {
+        for part in &self.parts {
+            let cleared = part.0.lock().slots.clear();
+            self.held.fetch_sub(cleared, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    /// Copies of all that is held.
+    #[cfg(any(test, feature = "inspect"))]
+    pub(crate) fn entries(&self) -> Vec<(Digest, KeyEntry)> {
+        self.parts.iter().flat_map(|part| part.0.lock().slots.entries()).collect()
+    }
+}
+
+/// A digest is spread evenly already: its first bytes do for a hash.
+fn spread(digest: &Digest) -> u64 {
+    digest.0.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
+
+/// Use, from the table's side.
+impl KeyTable {
+    /// Counts a request of a key that may not be in the table any more.
+    pub(crate) fn count(&self, digest: &Digest, entry: &KeyEntry, at: Timestamp, what: Use) {
+        if let Some(mut shelf) = self.part(digest) {
+            let place = shelf.slots.find(digest);
+            self.row(&mut shelf, place, digest, entry.owner(), at, |row| row.count(what, at));
+        }
+    }
+
+    /// Counts an answer.
+    pub(crate) fn answered(&self, owner: &Owner, at: Timestamp, class: StatusClass) {
+        if let Some(mut shelf) = self.part(&owner.digest) {
+            let place = shelf.slots.find(&owner.digest);
+            let whose = (owner.key_id, owner.account_id);
+            self.row(&mut shelf, place, &owner.digest, whose, at, |row| row.answered(class));
+        }
+    }
+
+    /// Brings back what could not be stored.
+    pub(crate) fn bring_back(&self, back: &Row) {
+        let Some(mut shelf) = self.part(&back.digest) else { return };
+        let place = shelf.slots.find(&back.digest);
+        self.row(&mut shelf, place, &back.digest, (back.key_id, back.account_id), back.start(), |row| {
+            row.merge(back);
+        });
+    }
+
+    /// The row of a secret in the minute of `at`, found by its place in the table, or made.
+    #[inline]
+    fn row(
+        &self,
+        shelf: &mut Shelf,
+        place: Option<usize>,
+        digest: &Digest,
+        whose: (KeyId, AccountId),
+        at: Timestamp,
+        write: impl Fn(&mut Row),
+    ) {
+        let known = place.and_then(|place| shelf.slots.row(place));
+        if let Some(row) = known.and_then(|row| shelf.rows.get_mut(row)).filter(|row| row.is_of(digest, at)) {
+            write(row);
+            return;
+        }
+        let mut row = Row::new(*digest, whose, at);
+        write(&mut row);
+        if self.rows.fetch_add(1, Ordering::Relaxed) >= self.max_rows {
+            self.rows.fetch_sub(1, Ordering::Relaxed);
+            self.meters.dropped.increment(row.requests());
+            return;
+        }
+        if let Some(place) = place {
+            shelf.slots.set_row(place, shelf.rows.len());
+        }
+        shelf.rows.push(row);
+    }
+
+    /// Rows that wait for a flush.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows.load(Ordering::Relaxed)
+    }
+
+    /// Takes all rows out, in no order. Room for as many is made here and not where requests are counted.
+    pub(crate) fn drain(&self) -> Vec<Row> {
+        let mut all = Vec::with_capacity(self.rows());
+        for part in &self.parts {
+            let room = Vec::with_capacity(part.0.lock().rows.len());
+            let (rows, hits) = {
+                let mut shelf = part.0.lock();
+                (std::mem::replace(&mut shelf.rows, room), std::mem::take(&mut shelf.hits))
+            };
+            self.rows.fetch_sub(rows.len(), Ordering::Relaxed);
+            self.meters.hits.increment(u64::from(hits));
+            all.extend(rows);
+        }
+        all
+    }
+}
+
+/// A key that is in the table, and stays there until this is dropped.
+pub(crate) struct Found<'a> {
+    table: &'a KeyTable,
+    shelf: MutexGuard<'a, Shelf>,
+    at: usize,
+}
+
+impl Found<'_> {
+    pub(crate) fn entry(&self) -> Option<&KeyEntry> {
+        self.shelf.slots.entry(self.at)
+    }
+
+    /// Notes that it was of use: it stays a little longer.
+    pub(crate) fn hit(&mut self) {
+        self.shelf.hits = self.shelf.hits.saturating_add(1);
+        self.shelf.slots.touch(self.at);
+    }
+
+    /// Counts a request.
+    pub(crate) fn count(mut self, digest: &Digest, at: Timestamp, what: Use) {
+        let Some(whose) = self.entry().map(KeyEntry::owner) else { return };
+        self.table.row(&mut self.shelf, Some(self.at), digest, whose, at, |row| row.count(what, at));
+    }
+}
+
+#[cfg(test)]
+mod tests;
