@@ -53,5 +53,5 @@ async function requireApiKey(req, res, next) {
 const app = express();
 // Behind a proxy of yours, say so, or every caller has its address: app.set('trust proxy', '10.0.0.0/8')
 app.use('/api', requireApiKey);
-app.get('/api/reports', (req, res) => res.json({ account_id: req.account.id, reports: [] }));
+app.get('/api/reports', (req, res) => res.json({ account_id: req.account.id }));
 app.listen(Number(PORT), '127.0.0.1');

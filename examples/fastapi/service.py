@@ -75,7 +75,7 @@ async def require_api_key(request: Request, call_next):
 
 @api.get("/reports")
 async def reports(request: Request):
-    return {"account_id": request.state.account["id"], "reports": []}
+    return {"account_id": request.state.account["id"]}
 
 
 # Everything below /api needs a key. What is mounted elsewhere does not.

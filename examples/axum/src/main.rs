@@ -1,5 +1,6 @@
 //! A service whose callers need an API key, with axum: it asks rndrkit about each request.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -87,8 +88,8 @@ fn unavailable() -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, headers, UNAVAILABLE).into_response()
 }
 
-async fn reports(Extension(account): Extension<VerifiedAccount>) -> String {
-    format!("{{\"account_id\":\"{}\",\"reports\":[]}}", account.id)
+async fn reports(Extension(account): Extension<VerifiedAccount>) -> Json<BTreeMap<&'static str, String>> {
+    Json(BTreeMap::from([("account_id", account.id)]))
 }
 
 /// The service.
