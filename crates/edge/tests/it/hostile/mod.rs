@@ -15,12 +15,17 @@
 //! | upstreams that break the protocol | `upstreams` |
 //! | what is left behind by all of this | `leaks` |
 
+mod bounds;
 mod chunks;
 mod client;
+mod faulty;
 mod identity;
+mod leaks;
 mod paths;
 mod recorder;
 mod smuggling;
+mod upstreams;
+mod vanishing;
 
 use std::time::Duration;
 

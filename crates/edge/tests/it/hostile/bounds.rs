@@ -1,0 +1,155 @@
+//! Heads, targets and pauses beyond every bound: each ends in a refusal or a closed connection, and takes no
+//! upstream with it.
+
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+
+use super::client::send;
+use super::faulty::{After, Fault, Faulty};
+use super::recorder::Recorder;
+use crate::wire::{PATIENCE, Reader, connect, request};
+use crate::world::World;
+
+async fn trial() -> (Recorder, World) {
+    let upstream = Recorder::start().await;
+    let world = super::impatient(upstream.uri()).await;
+    (upstream, world)
+}
+
+/// A good request with this many lines in all, `Host`, the key and `Connection` among them.
+fn with_lines(world: &World, count: usize) -> String {
+    let fill = "X-Many: 1\r\n".repeat(count - 3);
+    format!("GET /api/x HTTP/1.1\r\nHost: a\r\n{}\r\nConnection: close\r\n{fill}\r\n", world.key().line())
+}
+
+#[tokio::test]
+async fn ninety_six_header_lines_pass_and_one_more_does_not() {
+    let (upstream, world) = trial().await;
+    assert_eq!(send(world.public, with_lines(&world, 96)).await.statuses(), [200]);
+    upstream.forget();
+    for count in [97, 100, 101, 1_000, 100_000] {
+        let heard = send(world.public, with_lines(&world, count)).await;
+        assert_eq!(heard.statuses(), [431], "{count}");
+        assert_eq!(upstream.bytes(), "", "{count}");
+    }
+}
+
+#[tokio::test]
+async fn a_head_of_a_megabyte_in_one_line_or_in_few_is_refused_before_it_is_read() {
+    let (upstream, world) = trial().await;
+    let key = world.key().line();
+    let megabyte = "x".repeat(1_000_000);
+    for head in [
+        format!("GET /api/x HTTP/1.1\r\nHost: a\r\n{key}\r\nX-Large: {megabyte}\r\n\r\n"),
+        format!("GET /api/x HTTP/1.1\r\nHost: a\r\n{key}\r\n{megabyte}: 1\r\n\r\n"),
+        format!("GET /api/x HTTP/1.1\r\nHost: {megabyte}\r\n{key}\r\n\r\n"),
+        format!("GET /api/x HTTP/1.1\r\nHost: a\r\nX-Api-Key: {megabyte}\r\n\r\n"),
+        format!("GET /api/x HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {megabyte}\r\n\r\n"),
+        format!("GET /api/x HTTP/1.1\r\nHost: a\r\n{key}\r\nCookie: {}\r\n\r\n", "rk_a=1;".repeat(150_000)),
+        format!("GET /api/{megabyte} HTTP/1.1\r\nHost: a\r\n{key}\r\n\r\n"),
+        format!("GET /api/x?{megabyte} HTTP/1.1\r\nHost: a\r\n{key}\r\n\r\n"),
+        format!("GET http://{megabyte}/api/x HTTP/1.1\r\nHost: a\r\n{key}\r\n\r\n"),
+        format!("{megabyte} /api/x HTTP/1.1\r\nHost: a\r\n{key}\r\n\r\n"),
+        format!("GET /api/x HTTP/1.1{megabyte}\r\nHost: a\r\n{key}\r\n\r\n"),
+        megabyte.clone(),
+        "\r\n".repeat(500_000),
+    ] {
+        let heard = send(world.public, &head).await;
+        let shown = &head[..60];
+        assert!(!heard.left_open && heard.answers.len() < 2, "{shown:?}");
+        assert!(heard.statuses().iter().all(|status| matches!(status, 400 | 408 | 414 | 431)), "{shown:?}");
+        assert_eq!(upstream.bytes(), "", "{shown:?}");
+    }
+    let heard = send(world.public, with_lines(&world, 3)).await;
+    assert_eq!(heard.statuses(), [200], "others are served");
+}
+
+#[tokio::test]
+async fn long_paths_and_keys_are_judged_like_short_ones() {
+    let (upstream, world) = trial().await;
+    let key = world.key().line();
+    let path = format!("/api/{}", "a%2Fb/".repeat(1_000));
+    let heard =
+        send(world.public, format!("GET {path} HTTP/1.1\r\nHost: a\r\n{key}\r\nConnection: close\r\n\r\n"))
+            .await;
+    assert_eq!((heard.statuses(), upstream.targets()), (vec![200], vec![path]));
+    for text in ["x".repeat(20_000), format!("rk_live_{}", "x".repeat(20_000)), "\u{e9}".repeat(100)] {
+        let bytes =
+            format!("GET /api/x HTTP/1.1\r\nHost: a\r\nX-Api-Key: {text}\r\nConnection: close\r\n\r\n");
+        let heard = send(world.public, bytes).await;
+        assert_eq!(heard.statuses(), [401]);
+        assert!(!heard.answers[0].text().contains(&text[..20]), "it is not repeated");
+    }
+}
+
+/// Sends these bytes one at a time with a pause between, until the other side has had enough.
+async fn trickled(world: &World, first: &str, then: &'static str) -> Vec<u8> {
+    let mut client = connect(world.public).await;
+    client.send(first).await;
+    let (read, mut write) = client.stream.into_split();
+    let feeding = tokio::spawn(async move {
+        for byte in then.bytes().cycle() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            if write.write_all(&[byte]).await.is_err() {
+                return;
+            }
+        }
+    });
+    let mut received = Vec::new();
+    let mut read = read;
+    let reading = tokio::io::AsyncReadExt::read_to_end(&mut read, &mut received);
+    assert!(tokio::time::timeout(PATIENCE, reading).await.is_ok(), "still open: {received:?}");
+    feeding.abort();
+    received
+}
+
+#[tokio::test]
+async fn a_head_that_comes_a_byte_at_a_time_is_not_waited_for() {
+    let (upstream, world) = trial().await;
+    let key = world.key().line();
+    for first in [
+        String::new(),
+        "GET /api/".to_owned(),
+        format!("GET /api/x HTTP/1.1\r\nHost: a\r\n{key}\r\n"),
+        format!("GET /api/x HTTP/1.1\r\nHost: a\r\n{key}\r\n\r\nGET /api/"),
+    ] {
+        let received = String::from_utf8(trickled(&world, &first, "X-Slow: 1\r\n").await).unwrap();
+        assert_eq!(
+            received.matches("HTTP/1.1 200").count(),
+            usize::from(first.contains("\r\n\r\n")),
+            "{received}"
+        );
+    }
+    assert!(upstream.targets().len() == 1, "only what was whole");
+}
+
+#[tokio::test]
+async fn a_body_that_stops_is_not_waited_for_and_neither_is_the_upstream_kept_waiting() {
+    for lines in ["Content-Length: 100", "Transfer-Encoding: chunked"] {
+        for body in ["", "5\r\nhello\r\n", "5\r\nhe"] {
+            let upstream = Faulty::start(Fault::none).await;
+            let world = super::impatient(upstream.uri()).await;
+            let text =
+                format!("POST /api/x HTTP/1.1\r\nHost: a\r\n{}\r\n{lines}\r\n\r\n{body}", world.key().line());
+            let heard = send(world.public, text).await;
+            assert!(!heard.left_open, "{lines} {body:?}");
+            assert_eq!(heard.statuses(), [400], "{lines} {body:?}");
+            assert_eq!(heard.answers[0].code(), "invalid_request");
+            upstream.until_open(0).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_stops_reading_is_let_go_and_its_upstream_too() {
+    let body = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let upstream = Faulty::start(move |_| Fault::new(body, After::Flood("4\r\nmore\r\n"))).await;
+    let world = super::impatient(upstream.uri()).await;
+    let mut client: Reader<_> = connect(world.public).await;
+    client.send(request("GET /api/x", &[&world.key().line()], "")).await;
+    assert_eq!(client.head().await.status(), 200);
+    // It reads nothing more, and stays.
+    upstream.until_open(0).await;
+    drop(client);
+}
