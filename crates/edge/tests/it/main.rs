@@ -16,6 +16,7 @@ mod listeners;
 mod metrics;
 mod own;
 mod plain;
+mod rate_limits;
 mod reuse;
 mod routes;
 mod streams;
