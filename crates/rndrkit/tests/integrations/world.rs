@@ -1,6 +1,7 @@
 //! A client, a proxy, `rndrkit` and an API, and what a client may expect through whichever proxy it is.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -10,6 +11,9 @@ use crate::api::Api;
 use crate::harness::{Server, free_address};
 use crate::proxy::Proxy;
 use crate::raw::{self, Answer};
+
+/// How long a WebSocket may be silent on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Everything that takes part.
 pub struct World {
@@ -209,16 +213,25 @@ pub async fn a_websocket_passes_with_a_key_and_not_without(world: &World) {
     };
     let mut stream = TcpStream::connect(world.front).await.unwrap();
     stream.write_all(hello(&format!("{}\r\n", world.key_line())).as_bytes()).await.unwrap();
-    stream.write_all(b"ping\n").await.unwrap();
-    let mut received = Vec::new();
-    let wanted = format!("{}\nping\n", world.account);
-    while !received.ends_with(wanted.as_bytes()) {
-        let count = stream.read_buf(&mut received).await.unwrap();
-        assert!(count > 0, "{}\n{}", String::from_utf8_lossy(&received), world.log());
-    }
+    let mut received = read_until(&mut stream, b"\r\n\r\n", world).await;
     assert!(received.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&received));
+    stream.write_all(b"ping\n").await.unwrap();
+    received.extend(read_until(&mut stream, b"ping\n", world).await);
+    let said = String::from_utf8_lossy(&received);
+    assert!(said.ends_with(&format!("{}\nping\n", world.account)), "{said}");
     let refused = raw::send(world.front, hello("").trim_end().as_bytes(), b"").await;
     refused.assert_problem("a WebSocket without a key", 401, "missing_key");
+}
+
+/// Everything up to `mark`, and what came with it.
+async fn read_until(stream: &mut TcpStream, mark: &[u8], world: &World) -> Vec<u8> {
+    let mut received = Vec::new();
+    while !received.windows(mark.len()).any(|window| window == mark) {
+        let reading = tokio::time::timeout(PATIENCE, stream.read_buf(&mut received)).await;
+        let count = reading.unwrap_or_else(|_| panic!("nothing came\n{}", world.log())).unwrap();
+        assert!(count > 0, "{}\n{}", String::from_utf8_lossy(&received), world.log());
+    }
+    received
 }
 
 /// The endpoint that tells good keys from bad ones is the proxy's alone.
