@@ -8,12 +8,13 @@ use tokio::io::AsyncWriteExt;
 use super::client::send;
 use super::faulty::{After, Fault, Faulty};
 use super::recorder::Recorder;
+use super::{Way, on_both_ways};
 use crate::wire::{PATIENCE, Reader, connect, request};
 use crate::world::World;
 
-async fn trial() -> (Recorder, World) {
+async fn trial(way: Way) -> (Recorder, World) {
     let upstream = Recorder::start().await;
-    let world = super::impatient(upstream.uri()).await;
+    let world = super::impatient(way, upstream.uri()).await;
     (upstream, world)
 }
 
@@ -23,9 +24,8 @@ fn with_lines(world: &World, count: usize) -> String {
     format!("GET /api/x HTTP/1.1\r\nHost: a\r\n{}\r\nConnection: close\r\n{fill}\r\n", world.key().line())
 }
 
-#[tokio::test]
-async fn ninety_six_header_lines_pass_and_one_more_does_not() {
-    let (upstream, world) = trial().await;
+async fn ninety_six_header_lines_pass_and_one_more_does_not(way: Way) {
+    let (upstream, world) = trial(way).await;
     assert_eq!(send(world.public, with_lines(&world, 96)).await.statuses(), [200]);
     upstream.forget();
     for count in [97, 100, 101, 1_000, 100_000] {
@@ -35,9 +35,8 @@ async fn ninety_six_header_lines_pass_and_one_more_does_not() {
     }
 }
 
-#[tokio::test]
-async fn a_head_of_a_megabyte_in_one_line_or_in_few_is_refused_before_it_is_read() {
-    let (upstream, world) = trial().await;
+async fn a_head_of_a_megabyte_in_one_line_or_in_few_is_refused_before_it_is_read(way: Way) {
+    let (upstream, world) = trial(way).await;
     let key = world.key().line();
     let megabyte = "x".repeat(1_000_000);
     for head in [
@@ -65,9 +64,8 @@ async fn a_head_of_a_megabyte_in_one_line_or_in_few_is_refused_before_it_is_read
     assert_eq!(heard.statuses(), [200], "others are served");
 }
 
-#[tokio::test]
-async fn long_paths_and_keys_are_judged_like_short_ones() {
-    let (upstream, world) = trial().await;
+async fn long_paths_and_keys_are_judged_like_short_ones(way: Way) {
+    let (upstream, world) = trial(way).await;
     let key = world.key().line();
     let path = format!("/api/{}", "a%2Fb/".repeat(1_000));
     let heard =
@@ -104,9 +102,8 @@ async fn trickled(world: &World, first: &str, then: &'static str) -> Vec<u8> {
     received
 }
 
-#[tokio::test]
-async fn a_head_that_comes_a_byte_at_a_time_is_not_waited_for() {
-    let (upstream, world) = trial().await;
+async fn a_head_that_comes_a_byte_at_a_time_is_not_waited_for(way: Way) {
+    let (upstream, world) = trial(way).await;
     let key = world.key().line();
     for first in [
         String::new(),
@@ -124,12 +121,11 @@ async fn a_head_that_comes_a_byte_at_a_time_is_not_waited_for() {
     assert!(upstream.targets().len() == 1, "only what was whole");
 }
 
-#[tokio::test]
-async fn a_body_that_stops_is_not_waited_for_and_neither_is_the_upstream_kept_waiting() {
+async fn a_body_that_stops_is_not_waited_for_and_neither_is_the_upstream_kept_waiting(way: Way) {
     for lines in ["Content-Length: 100", "Transfer-Encoding: chunked"] {
         for body in ["", "5\r\nhello\r\n", "5\r\nhe"] {
             let upstream = Faulty::start(Fault::none).await;
-            let world = super::impatient(upstream.uri()).await;
+            let world = super::impatient(way, upstream.uri()).await;
             let text =
                 format!("POST /api/x HTTP/1.1\r\nHost: a\r\n{}\r\n{lines}\r\n\r\n{body}", world.key().line());
             let heard = send(world.public, text).await;
@@ -141,15 +137,23 @@ async fn a_body_that_stops_is_not_waited_for_and_neither_is_the_upstream_kept_wa
     }
 }
 
-#[tokio::test]
-async fn a_client_that_stops_reading_is_let_go_and_its_upstream_too() {
+async fn a_client_that_stops_reading_is_let_go_and_its_upstream_too(way: Way) {
     let body = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
     let upstream = Faulty::start(move |_| Fault::new(body, After::Flood("4\r\nmore\r\n"))).await;
-    let world = super::impatient(upstream.uri()).await;
+    let world = super::impatient(way, upstream.uri()).await;
     let mut client: Reader<_> = connect(world.public).await;
     client.send(request("GET /api/x", &[&world.key().line()], "")).await;
     assert_eq!(client.head().await.status(), 200);
     // It reads nothing more, and stays.
     upstream.until_open(0).await;
     drop(client);
+}
+
+on_both_ways! {
+    ninety_six_header_lines_pass_and_one_more_does_not,
+    a_head_of_a_megabyte_in_one_line_or_in_few_is_refused_before_it_is_read,
+    long_paths_and_keys_are_judged_like_short_ones,
+    a_head_that_comes_a_byte_at_a_time_is_not_waited_for,
+    a_body_that_stops_is_not_waited_for_and_neither_is_the_upstream_kept_waiting,
+    a_client_that_stops_reading_is_let_go_and_its_upstream_too,
 }

@@ -1,6 +1,7 @@
 //! Bodies in chunks whose sizes, extensions, line ends or trailers can be read in two ways.
 
 use super::smuggling::Trial;
+use super::{Way, on_both_ways};
 
 /// A POST whose body, in chunks, is given as it stands.
 fn chunked(body: &str) -> String {
@@ -16,9 +17,8 @@ pub(super) async fn broken(trial: &Trial, body: &str) {
     trial.check(as_wanted, &format!("{statuses:?} {body:?} {:?}", trial.upstream.bytes()));
 }
 
-#[tokio::test]
-async fn a_chunk_size_is_a_hexadecimal_number_that_fits() {
-    let trial = Trial::begin().await;
+async fn a_chunk_size_is_a_hexadecimal_number_that_fits(way: Way) {
+    let trial = Trial::begin(way).await;
     for size in [
         "",
         " 5",
@@ -44,9 +44,8 @@ async fn a_chunk_size_is_a_hexadecimal_number_that_fits() {
     }
 }
 
-#[tokio::test]
-async fn a_chunk_is_as_long_as_it_says_and_ends_in_cr_lf() {
-    let trial = Trial::begin().await;
+async fn a_chunk_is_as_long_as_it_says_and_ends_in_cr_lf(way: Way) {
+    let trial = Trial::begin(way).await;
     for body in [
         "5\r\nhelloX\r\n0\r\n\r\n",
         "4\r\nhello\r\n0\r\n\r\n",
@@ -66,9 +65,8 @@ async fn a_chunk_is_as_long_as_it_says_and_ends_in_cr_lf() {
     }
 }
 
-#[tokio::test]
-async fn short_extensions_are_read_over_and_do_not_travel() {
-    let trial = Trial::begin().await;
+async fn short_extensions_are_read_over_and_do_not_travel(way: Way) {
+    let trial = Trial::begin(way).await;
     for extension in [";", ";a", ";a=b", " ; a = \"b\"", ";a=\"0;1,2\"", ";a=b;c=d"] {
         let body = format!("5{extension}\r\nhello\r\n0{extension}\r\n\r\n");
         trial.passes(&chunked(&body), "hello").await;
@@ -78,9 +76,8 @@ async fn short_extensions_are_read_over_and_do_not_travel() {
     trial.passes(&chunked("A\r\nhellohello\r\na\r\nhellohello\r\n0\r\n\r\n"), "hellohellohellohello").await;
 }
 
-#[tokio::test]
-async fn an_extension_is_short_and_holds_no_line_end() {
-    let trial = Trial::begin().await;
+async fn an_extension_is_short_and_holds_no_line_end(way: Way) {
+    let trial = Trial::begin(way).await;
     let long = format!(";{}", "x".repeat(40_000));
     for extension in [";a\n", ";\n", ";a\nb", ";a\r", ";a\rb", "\n", ";\0\n", long.as_str()] {
         broken(&trial, &format!("5{extension}\r\nhello\r\n0\r\n\r\n")).await;
@@ -88,16 +85,14 @@ async fn an_extension_is_short_and_holds_no_line_end() {
     }
 }
 
-#[tokio::test]
-async fn extensions_of_many_chunks_are_bounded_together() {
-    let trial = Trial::begin().await;
+async fn extensions_of_many_chunks_are_bounded_together(way: Way) {
+    let trial = Trial::begin(way).await;
     let piece = format!("1;{}\r\nx\r\n", "e".repeat(1_000));
     broken(&trial, &(piece.repeat(200) + "0\r\n\r\n")).await;
 }
 
-#[tokio::test]
-async fn trailers_are_lines_like_headers_and_bounded_like_them() {
-    let trial = Trial::begin().await;
+async fn trailers_are_lines_like_headers_and_bounded_like_them(way: Way) {
+    let trial = Trial::begin(way).await;
     let many = "T: 1\r\n".repeat(2_000);
     let large = format!("T: {}\r\n", "x".repeat(100_000));
     for trailers in [
@@ -117,9 +112,8 @@ async fn trailers_are_lines_like_headers_and_bounded_like_them() {
     }
 }
 
-#[tokio::test]
-async fn trailers_cannot_change_what_was_judged_or_framed() {
-    let trial = Trial::begin().await;
+async fn trailers_cannot_change_what_was_judged_or_framed(way: Way) {
+    let trial = Trial::begin(way).await;
     let key = trial.world.key();
     let trailers = [
         "X-Kept: yes",
@@ -149,13 +143,23 @@ async fn trailers_cannot_change_what_was_judged_or_framed() {
     assert!(!bytes.contains("forged") && !bytes.contains(&key.text) && !bytes.contains("6.6.6.6"), "{bytes}");
 }
 
-#[tokio::test]
-async fn what_follows_the_last_chunk_is_the_next_request() {
-    let trial = Trial::begin().await;
+async fn what_follows_the_last_chunk_is_the_next_request(way: Way) {
+    let trial = Trial::begin(way).await;
     let heard = trial.send(&chunked("5\r\nhello\r\n0\r\n\r\n5\r\nhello\r\n0\r\n\r\n")).await;
     assert_eq!((heard.statuses(), trial.upstream.targets().len()), (vec![200, 400], 1));
     let unjudged = "GET /api/unjudged HTTP/1.1\r\nHost: a\r\n\r\n";
     let heard = trial.send(&chunked(&format!("5\r\nhello\r\n0\r\n\r\n{unjudged}"))).await;
     assert_eq!(heard.statuses(), [200, 401, 200]);
     assert_eq!(trial.upstream.targets(), ["/api/x", "/api/smuggled"]);
+}
+
+on_both_ways! {
+    a_chunk_size_is_a_hexadecimal_number_that_fits,
+    a_chunk_is_as_long_as_it_says_and_ends_in_cr_lf,
+    short_extensions_are_read_over_and_do_not_travel,
+    an_extension_is_short_and_holds_no_line_end,
+    extensions_of_many_chunks_are_bounded_together,
+    trailers_are_lines_like_headers_and_bounded_like_them,
+    trailers_cannot_change_what_was_judged_or_framed,
+    what_follows_the_last_chunk_is_the_next_request,
 }

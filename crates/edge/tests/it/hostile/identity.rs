@@ -4,21 +4,22 @@ use rndrkit_edge::{KeyRule, Route};
 
 use super::client::send;
 use super::recorder::Recorder;
+use super::{Way, on_both_ways};
 use crate::wire::{Message, ask};
 use crate::world::World;
 
 const OURS: [&str; 5] =
     ["x-rk-account-id", "x-rk-external-id", "x-rk-key-id", "x-rk-plan", "x-rk-request-id"];
 
-async fn trial() -> (Recorder, World) {
+async fn trial(way: Way) -> (Recorder, World) {
     let upstream = Recorder::start().await;
-    let world = super::world(upstream.uri()).await;
+    let world = super::world(way, upstream.uri()).await;
     (upstream, world)
 }
 
 /// What a good request with these lines is to the upstream.
-async fn seen_with(lines: &[&str]) -> Message {
-    let (upstream, world) = trial().await;
+async fn seen_with(way: Way, lines: &[&str]) -> Message {
+    let (upstream, world) = trial(way).await;
     let key = world.key().line();
     let mut all = vec![key.as_str()];
     all.extend(lines);
@@ -26,12 +27,11 @@ async fn seen_with(lines: &[&str]) -> Message {
     upstream.requests().remove(0)
 }
 
-#[tokio::test]
-async fn every_character_that_a_server_may_fold_is_seen_through_in_reserved_names() {
+async fn every_character_that_a_server_may_fold_is_seen_through_in_reserved_names(way: Way) {
     // All that a header name may hold and that is no letter or digit: CGI and its heirs make each of them `_`.
     for separator in "!#$%&'*+-.^_`|~".chars() {
         for name in [format!("X{separator}Rk{separator}Plan"), format!("x-rk{separator}plan")] {
-            let seen = seen_with(&[&format!("{name}: forged"), &format!("{name}: forged again")]).await;
+            let seen = seen_with(way, &[&format!("{name}: forged"), &format!("{name}: forged again")]).await;
             assert_eq!(seen.header("x-rk-plan"), Some("agency"));
             for (name, value) in &seen.lines {
                 let folded: String =
@@ -43,9 +43,8 @@ async fn every_character_that_a_server_may_fold_is_seen_through_in_reserved_name
     }
 }
 
-#[tokio::test]
-async fn every_identity_header_is_there_once_and_never_empty() {
-    let seen = seen_with(&["X-Rk-Plan:", "X-Rk-Account-Id: a, b", "X-Rk-External-Id: x"]).await;
+async fn every_identity_header_is_there_once_and_never_empty(way: Way) {
+    let seen = seen_with(way, &["X-Rk-Plan:", "X-Rk-Account-Id: a, b", "X-Rk-External-Id: x"]).await;
     for name in OURS {
         let value = seen.header(name).unwrap();
         let plain = |c: char| c.is_ascii_alphanumeric() || "._ -".contains(c);
@@ -54,8 +53,7 @@ async fn every_identity_header_is_there_once_and_never_empty() {
     assert_eq!(seen.header("x-rk-external-id"), Some("-"));
 }
 
-#[tokio::test]
-async fn connection_can_name_nothing_that_is_added_or_judged() {
+async fn connection_can_name_nothing_that_is_added_or_judged(way: Way) {
     for named in [
         "X-Rk-Account-Id, X-Rk-External-Id, X-Rk-Key-Id, X-Rk-Plan, X-Rk-Request-Id",
         "x-rk-plan,,x-rk-plan",
@@ -67,7 +65,8 @@ async fn connection_can_name_nothing_that_is_added_or_judged() {
         "Content-Length, Transfer-Encoding, Connection, Te",
     ] {
         let seen =
-            seen_with(&[&format!("Connection: {named}"), "Connection: X-Rk-Key-Id, X-Hop", "X-Hop: 1"]).await;
+            seen_with(way, &[&format!("Connection: {named}"), "Connection: X-Rk-Key-Id, X-Hop", "X-Hop: 1"])
+                .await;
         for name in OURS.iter().chain(&["host", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"]) {
             assert!(seen.header(name).is_some(), "{named}: {name}");
         }
@@ -75,18 +74,16 @@ async fn connection_can_name_nothing_that_is_added_or_judged() {
     }
 }
 
-#[tokio::test]
-async fn naming_the_key_in_connection_does_not_make_it_vanish_before_it_is_read() {
-    let (upstream, world) = trial().await;
+async fn naming_the_key_in_connection_does_not_make_it_vanish_before_it_is_read(way: Way) {
+    let (upstream, world) = trial(way).await;
     let lines = ["X-Api-Key: not a key", "Connection: X-Api-Key"];
     assert_eq!(ask(world.public, "GET /api/x", &lines).await.code(), "invalid_key");
     assert_eq!(ask(world.public, "GET /api/x", &lines[1..]).await.code(), "missing_key");
     assert_eq!(upstream.bytes(), "");
 }
 
-#[tokio::test]
-async fn no_header_takes_the_key_to_the_upstream() {
-    let (upstream, world) = trial().await;
+async fn no_header_takes_the_key_to_the_upstream(way: Way) {
+    let (upstream, world) = trial(way).await;
     let key = world.key();
     let text = &key.text;
     let line = key.line();
@@ -108,9 +105,8 @@ async fn no_header_takes_the_key_to_the_upstream() {
     }
 }
 
-#[tokio::test]
-async fn two_credentials_are_refused_and_none_of_them_is_told() {
-    let (upstream, world) = trial().await;
+async fn two_credentials_are_refused_and_none_of_them_is_told(way: Way) {
+    let (upstream, world) = trial(way).await;
     let (one, other) = (world.key(), world.key());
     let (one, other) = (&one.text, &other.text);
     for lines in [
@@ -135,9 +131,8 @@ async fn two_credentials_are_refused_and_none_of_them_is_told() {
     assert_eq!(upstream.bytes(), "");
 }
 
-#[tokio::test]
-async fn a_key_in_the_target_a_cookie_or_another_header_is_no_key() {
-    let (upstream, world) = trial().await;
+async fn a_key_in_the_target_a_cookie_or_another_header_is_no_key(way: Way) {
+    let (upstream, world) = trial(way).await;
     let text = world.key().text;
     for (first, line) in [
         (format!("GET /api/x?api_key={text}"), String::new()),
@@ -156,8 +151,7 @@ async fn a_key_in_the_target_a_cookie_or_another_header_is_no_key() {
     assert_eq!(upstream.bytes(), "");
 }
 
-#[tokio::test]
-async fn cookies_of_ours_stay_here_however_they_are_written() {
+async fn cookies_of_ours_stay_here_however_they_are_written(way: Way) {
     for cookie in [
         "rk_session=s3cret",
         "__Host-rk_session=s3cret",
@@ -169,7 +163,7 @@ async fn cookies_of_ours_stay_here_however_they_are_written() {
         "rk_session_local=s3cret; rk_session=s3cret",
         "rk_session =s3cret",
     ] {
-        let seen = seen_with(&[&format!("Cookie: {cookie}"), "Cookie: kept=2"]).await;
+        let seen = seen_with(way, &[&format!("Cookie: {cookie}"), "Cookie: kept=2"]).await;
         let left = seen.all("cookie").join("; ");
         assert!(!left.contains("s3cret"), "{cookie} -> {left}");
         assert!(left.contains("kept=2"), "{cookie} -> {left}");
@@ -177,8 +171,7 @@ async fn cookies_of_ours_stay_here_however_they_are_written() {
     }
 }
 
-#[tokio::test]
-async fn a_stranger_says_nothing_about_the_way_it_came() {
+async fn a_stranger_says_nothing_about_the_way_it_came(way: Way) {
     let separators = ["-", "_", ".", "~"];
     let mut lines = vec!["Forwarded: for=6.6.6.6;host=evil".to_owned(), "X-Real-IP: 6.6.6.6".to_owned()];
     for separator in separators {
@@ -187,19 +180,20 @@ async fn a_stranger_says_nothing_about_the_way_it_came() {
         }
         lines.push(format!("X{separator}Real{separator}Ip: 6.6.6.6"));
     }
-    let seen = seen_with(&lines.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let seen = seen_with(way, &lines.iter().map(String::as_str).collect::<Vec<_>>()).await;
     assert_eq!(seen.header("x-forwarded-for"), Some("127.0.0.1"));
     for (name, value) in &seen.lines {
         assert!(!value.contains("6.6.6.6") && !value.contains("evil"), "{name}: {value}");
     }
 }
 
-#[tokio::test]
-async fn a_trusted_proxy_is_believed_by_its_exact_names_and_only_to_the_first_hop_that_is_not_trusted() {
+async fn a_trusted_proxy_is_believed_by_its_exact_names_and_only_to_the_first_hop_that_is_not_trusted(
+    way: Way,
+) {
     let upstream = Recorder::start().await;
-    let routes = vec![Route::new("/api/", upstream.uri())];
+    let uri = upstream.uri();
     let world = World::with(|options| {
-        options.routes = routes;
+        way.lead(options, uri);
         options.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap(), "10.0.0.0/8".parse().unwrap()];
     })
     .await;
@@ -229,11 +223,14 @@ async fn a_trusted_proxy_is_believed_by_its_exact_names_and_only_to_the_first_ho
     }
 }
 
-#[tokio::test]
-async fn where_no_key_is_wanted_nobody_is_named_and_no_key_of_ours_is_told() {
+async fn where_no_key_is_wanted_nobody_is_named_and_no_key_of_ours_is_told(way: Way) {
     let upstream = Recorder::start().await;
     let open = Route { key: KeyRule::None, ..Route::new("/api/", upstream.uri()) };
-    let world = World::with(|options| options.routes = vec![open]).await;
+    let world = World::with(|options| {
+        way.lead(options, upstream.uri());
+        options.routes = vec![open];
+    })
+    .await;
     let text = world.key().text;
     let lines = [
         format!("X-Api-Key: {text}"),
@@ -253,4 +250,18 @@ async fn where_no_key_is_wanted_nobody_is_named_and_no_key_of_ours_is_told() {
         assert!(!seen.contains(gone), "{gone}: {seen}");
     }
     assert_eq!(upstream.requests()[0].all("x-rk-request-id").len(), 1);
+}
+
+on_both_ways! {
+    every_character_that_a_server_may_fold_is_seen_through_in_reserved_names,
+    every_identity_header_is_there_once_and_never_empty,
+    connection_can_name_nothing_that_is_added_or_judged,
+    naming_the_key_in_connection_does_not_make_it_vanish_before_it_is_read,
+    no_header_takes_the_key_to_the_upstream,
+    two_credentials_are_refused_and_none_of_them_is_told,
+    a_key_in_the_target_a_cookie_or_another_header_is_no_key,
+    cookies_of_ours_stay_here_however_they_are_written,
+    a_stranger_says_nothing_about_the_way_it_came,
+    a_trusted_proxy_is_believed_by_its_exact_names_and_only_to_the_first_hop_that_is_not_trusted,
+    where_no_key_is_wanted_nobody_is_named_and_no_key_of_ours_is_told,
 }

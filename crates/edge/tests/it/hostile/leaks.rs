@@ -6,19 +6,19 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::runtime::Handle;
 
 use super::vanishing::{SCENES, go, upstream};
+use super::{Way, on_both_ways};
 use crate::wire::PATIENCE;
 
 /// Times that each fault is met.
-const TIMES: usize = 200;
+const TIMES: usize = 100;
 
-#[tokio::test]
-async fn faults_leave_no_task_and_no_connection_behind() {
+async fn faults_leave_no_task_and_no_connection_behind(way: Way) {
     let recorder = PrometheusBuilder::new().build_recorder();
     let handle = recorder.handle();
     let upstream = upstream().await;
     // Handles are made when a data plane is, and that is within one poll on this thread.
     let guard = metrics::set_default_local_recorder(&recorder);
-    let world = super::world(upstream.uri()).await;
+    let world = super::world(way, upstream.uri()).await;
     drop(guard);
     let connections = || {
         let report = handle.render();
@@ -53,4 +53,8 @@ async fn settles(holds: impl Fn() -> bool) -> bool {
         }
     };
     tokio::time::timeout(PATIENCE, waiting).await.is_ok()
+}
+
+on_both_ways! {
+    faults_leave_no_task_and_no_connection_behind,
 }

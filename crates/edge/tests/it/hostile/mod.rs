@@ -29,20 +29,50 @@ mod vanishing;
 
 use std::time::Duration;
 
-use rndrkit_edge::{Limits, Route};
+use rndrkit_edge::{EdgeOptions, Limits, Route};
 
 use crate::world::World;
 
+/// Which way requests take to their upstream. Each case is tried on both.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    /// The one that is meant for them.
+    Usual,
+    /// The one that is meant for unusual ones.
+    General,
+}
+
+impl Way {
+    /// What the data plane is told for a route `/api/` to an upstream.
+    fn lead(self, options: &mut EdgeOptions, upstream: http::Uri) {
+        options.routes = vec![Route::new("/api/", upstream)];
+        options.only_general_upstream = matches!(self, Self::General);
+    }
+}
+
+/// Makes two tests of each function.
+macro_rules! on_both_ways {
+    ($($name:ident),* $(,)?) => {
+        mod usual {
+            $(#[tokio::test] async fn $name() { super::$name(super::Way::Usual).await; })*
+        }
+        mod general {
+            $(#[tokio::test] async fn $name() { super::$name(super::Way::General).await; })*
+        }
+    };
+}
+use on_both_ways;
+
 /// A route `/api/` to an upstream.
-async fn world(upstream: http::Uri) -> World {
-    World::with(|options| options.routes = vec![Route::new("/api/", upstream)]).await
+async fn world(way: Way, upstream: http::Uri) -> World {
+    World::with(|options| way.lead(options, upstream)).await
 }
 
 /// The same, with short patience for whatever stands still.
-async fn impatient(upstream: http::Uri) -> World {
+async fn impatient(way: Way, upstream: http::Uri) -> World {
     let longest = Duration::from_millis(400);
     World::with(|options| {
-        options.routes = vec![Route::new("/api/", upstream)];
+        way.lead(options, upstream);
         options.limits = Limits {
             header_timeout: longest,
             body_stall: longest,

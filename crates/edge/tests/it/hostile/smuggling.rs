@@ -5,6 +5,7 @@ use std::cell::RefCell;
 
 use super::client::{Heard, send};
 use super::recorder::Recorder;
+use super::{Way, on_both_ways};
 use crate::world::World;
 
 /// A world, and what its upstream was sent. What went wrong is told at the end, all of it.
@@ -22,9 +23,9 @@ impl Drop for Trial {
 }
 
 impl Trial {
-    pub(super) async fn begin() -> Self {
+    pub(super) async fn begin(way: Way) -> Self {
         let upstream = Recorder::start().await;
-        let world = super::world(upstream.uri()).await;
+        let world = super::world(way, upstream.uri()).await;
         Self { upstream, world, wrong: RefCell::default() }
     }
 
@@ -75,9 +76,8 @@ pub(super) fn five(lines: &str) -> String {
     format!("POST /api/x HTTP/1.1\r\nHost: a\r\n{{K}}\r\n{lines}\r\nhello")
 }
 
-#[tokio::test]
-async fn a_length_is_one_number_in_digits() {
-    let trial = Trial::begin().await;
+async fn a_length_is_one_number_in_digits(way: Way) {
+    let trial = Trial::begin(way).await;
     for lines in [
         "Content-Length: 5\r\nContent-Length: 6\r\n",
         "Content-Length: 6\r\nContent-Length: 5\r\n",
@@ -106,17 +106,15 @@ async fn a_length_is_one_number_in_digits() {
     }
 }
 
-#[tokio::test]
-async fn a_length_with_white_space_around_it_is_that_length() {
-    let trial = Trial::begin().await;
+async fn a_length_with_white_space_around_it_is_that_length(way: Way) {
+    let trial = Trial::begin(way).await;
     for lines in ["Content-Length:5\r\n", "Content-Length: \t 5 \t\r\n", "Content-Length: 005\r\n"] {
         trial.passes(&five(lines), "hello").await;
     }
 }
 
-#[tokio::test]
-async fn the_only_coding_is_chunked_and_it_is_said_once() {
-    let trial = Trial::begin().await;
+async fn the_only_coding_is_chunked_and_it_is_said_once(way: Way) {
+    let trial = Trial::begin(way).await;
     for lines in [
         "Transfer-Encoding: xchunked\r\n",
         "Transfer-Encoding: chunkedx\r\n",
@@ -151,9 +149,8 @@ async fn the_only_coding_is_chunked_and_it_is_said_once() {
     }
 }
 
-#[tokio::test]
-async fn chunked_is_chunked_in_any_case_and_with_white_space_around_it() {
-    let trial = Trial::begin().await;
+async fn chunked_is_chunked_in_any_case_and_with_white_space_around_it(way: Way) {
+    let trial = Trial::begin(way).await;
     for lines in [
         "Transfer-Encoding: Chunked\r\n",
         "Transfer-Encoding:chunked\r\n",
@@ -164,9 +161,8 @@ async fn chunked_is_chunked_in_any_case_and_with_white_space_around_it() {
     }
 }
 
-#[tokio::test]
-async fn lines_end_in_cr_lf_and_hold_no_other_control_character() {
-    let trial = Trial::begin().await;
+async fn lines_end_in_cr_lf_and_hold_no_other_control_character(way: Way) {
+    let trial = Trial::begin(way).await;
     for bytes in [
         "GET /api/x HTTP/1.1\rHost: a\r\n{K}\r\n\r\n",
         "GET /api/x HTTP/1.1\r\nHost: a\r{K}\r\n\r\n",
@@ -183,9 +179,8 @@ async fn lines_end_in_cr_lf_and_hold_no_other_control_character() {
     }
 }
 
-#[tokio::test]
-async fn header_lines_are_a_name_a_colon_and_a_value() {
-    let trial = Trial::begin().await;
+async fn header_lines_are_a_name_a_colon_and_a_value(way: Way) {
+    let trial = Trial::begin(way).await;
     for lines in [
         " X: leading\r\n",
         "X: folded\r\n line\r\n",
@@ -206,9 +201,8 @@ async fn header_lines_are_a_name_a_colon_and_a_value() {
     }
 }
 
-#[tokio::test]
-async fn a_request_names_one_host() {
-    let trial = Trial::begin().await;
+async fn a_request_names_one_host(way: Way) {
+    let trial = Trial::begin(way).await;
     for lines in [
         "",
         "Host: \r\n",
@@ -229,9 +223,8 @@ async fn a_request_names_one_host() {
     trial.refused("GET http://u:p@named.example/api/x HTTP/1.1\r\nHost: a\r\n{K}\r\n\r\n").await;
 }
 
-#[tokio::test]
-async fn an_absolute_target_names_the_host_whatever_the_header_says() {
-    let trial = Trial::begin().await;
+async fn an_absolute_target_names_the_host_whatever_the_header_says(way: Way) {
+    let trial = Trial::begin(way).await;
     trial.passes("GET http://named.example/api/x HTTP/1.1\r\nHost: other\r\n{K}\r\n\r\n", "").await;
     let seen = trial.upstream.requests().remove(0);
     assert_eq!(seen.header("host"), Some("named.example"));
@@ -240,9 +233,8 @@ async fn an_absolute_target_names_the_host_whatever_the_header_says() {
     assert_eq!(heard.statuses()[0], 401, "an absolute target passes no judgement by");
 }
 
-#[tokio::test]
-async fn request_lines_that_are_not_quite_http_1_1_go_nowhere() {
-    let trial = Trial::begin().await;
+async fn request_lines_that_are_not_quite_http_1_1_go_nowhere(way: Way) {
+    let trial = Trial::begin(way).await;
     for line in [
         "GET  /api/x HTTP/1.1",
         "GET\t/api/x\tHTTP/1.1",
@@ -268,9 +260,8 @@ async fn request_lines_that_are_not_quite_http_1_1_go_nowhere() {
     }
 }
 
-#[tokio::test]
-async fn an_old_request_without_headers_is_no_request() {
-    let trial = Trial::begin().await;
+async fn an_old_request_without_headers_is_no_request(way: Way) {
+    let trial = Trial::begin(way).await;
     for bytes in ["GET /api/x\r\n", "GET /api/x\r\n\r\n", "GET /api/x\n"] {
         let heard = trial.send(bytes).await;
         assert!(heard.answers.iter().all(|answer| answer.status() == 400) && heard.answers.len() < 2);
@@ -278,9 +269,8 @@ async fn an_old_request_without_headers_is_no_request() {
     }
 }
 
-#[tokio::test]
-async fn http_1_0_has_no_chunks_and_ends_its_connection() {
-    let trial = Trial::begin().await;
+async fn http_1_0_has_no_chunks_and_ends_its_connection(way: Way) {
+    let trial = Trial::begin(way).await;
     let old =
         "POST /api/x HTTP/1.0\r\nHost: a\r\n{K}\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
     trial.refused(old).await;
@@ -290,12 +280,11 @@ async fn http_1_0_has_no_chunks_and_ends_its_connection() {
     assert_eq!((heard.statuses(), trial.upstream.targets()), (vec![200], vec!["/api/x".to_owned()]));
 }
 
-#[tokio::test]
-async fn a_request_hidden_in_a_body_is_body() {
-    let trial = Trial::begin().await;
+async fn a_request_hidden_in_a_body_is_body(way: Way) {
+    let trial = Trial::begin(way).await;
     let hidden = "GET /api/hidden HTTP/1.1\r\nHost: a\r\n\r\n";
     let length = hidden.len();
-    for method in ["POST", "DELETE", "OPTIONS", "PROPFIND"] {
+    for method in ["GET", "POST", "DELETE", "OPTIONS", "PROPFIND"] {
         let bytes = format!(
             "{method} /api/x HTTP/1.1\r\nHost: a\r\n{{K}}\r\nContent-Length: {length}\r\n\r\n{hidden}"
         );
@@ -307,9 +296,8 @@ async fn a_request_hidden_in_a_body_is_body() {
     }
 }
 
-#[tokio::test]
-async fn the_body_of_a_refused_request_is_not_read_as_the_next_request() {
-    let trial = Trial::begin().await;
+async fn the_body_of_a_refused_request_is_not_read_as_the_next_request(way: Way) {
+    let trial = Trial::begin(way).await;
     let key = trial.world.key().line();
     let hidden = format!("GET /api/hidden HTTP/1.1\r\nHost: a\r\n{key}\r\n\r\n");
     let length = hidden.len();
@@ -331,9 +319,8 @@ async fn the_body_of_a_refused_request_is_not_read_as_the_next_request() {
     }
 }
 
-#[tokio::test]
-async fn pipelined_requests_keep_their_order_and_are_each_judged() {
-    let trial = Trial::begin().await;
+async fn pipelined_requests_keep_their_order_and_are_each_judged(way: Way) {
+    let trial = Trial::begin(way).await;
     let mut bytes = String::new();
     for number in 0..6 {
         let key = if number % 2 == 0 { "{K}\r\n" } else { "" };
@@ -346,18 +333,16 @@ async fn pipelined_requests_keep_their_order_and_are_each_judged() {
     assert_eq!(trial.upstream.targets(), bodies);
 }
 
-#[tokio::test]
-async fn what_follows_a_last_request_is_not_read() {
-    let trial = Trial::begin().await;
+async fn what_follows_a_last_request_is_not_read(way: Way) {
+    let trial = Trial::begin(way).await;
     let heard = trial.send("GET /api/x HTTP/1.1\r\nHost: a\r\n{K}\r\nConnection: close\r\n\r\n").await;
     assert_eq!((heard.statuses(), trial.upstream.targets().len()), (vec![200], 1));
     let heard = trial.send("GET /api/x HTTP/1.1\r\nHost: a\r\n{K}\r\nBad Name: x\r\n\r\n").await;
     assert_eq!((heard.statuses(), trial.upstream.bytes().as_str()), (vec![400], ""));
 }
 
-#[tokio::test]
-async fn tunnels_traces_and_targets_that_are_no_path_go_nowhere() {
-    let trial = Trial::begin().await;
+async fn tunnels_traces_and_targets_that_are_no_path_go_nowhere(way: Way) {
+    let trial = Trial::begin(way).await;
     for line in [
         "CONNECT /api/x HTTP/1.1",
         "CONNECT a:80 HTTP/1.1",
@@ -374,13 +359,32 @@ async fn tunnels_traces_and_targets_that_are_no_path_go_nowhere() {
     }
 }
 
-#[tokio::test]
-async fn a_declined_upgrade_leaves_a_connection_on_which_each_request_is_judged() {
-    let trial = Trial::begin().await;
+async fn a_declined_upgrade_leaves_a_connection_on_which_each_request_is_judged(way: Way) {
+    let trial = Trial::begin(way).await;
     let upgrade =
         "GET /api/x HTTP/1.1\r\nHost: a\r\n{K}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
     let unjudged = "GET /api/unjudged HTTP/1.1\r\nHost: a\r\n\r\n";
     let heard = trial.send(&format!("{upgrade}{unjudged}")).await;
     assert_eq!(heard.statuses()[..2], [200, 401]);
     assert!(!trial.upstream.bytes().contains("unjudged"));
+}
+
+on_both_ways! {
+    a_length_is_one_number_in_digits,
+    a_length_with_white_space_around_it_is_that_length,
+    the_only_coding_is_chunked_and_it_is_said_once,
+    chunked_is_chunked_in_any_case_and_with_white_space_around_it,
+    lines_end_in_cr_lf_and_hold_no_other_control_character,
+    header_lines_are_a_name_a_colon_and_a_value,
+    a_request_names_one_host,
+    an_absolute_target_names_the_host_whatever_the_header_says,
+    request_lines_that_are_not_quite_http_1_1_go_nowhere,
+    an_old_request_without_headers_is_no_request,
+    http_1_0_has_no_chunks_and_ends_its_connection,
+    a_request_hidden_in_a_body_is_body,
+    the_body_of_a_refused_request_is_not_read_as_the_next_request,
+    pipelined_requests_keep_their_order_and_are_each_judged,
+    what_follows_a_last_request_is_not_read,
+    tunnels_traces_and_targets_that_are_no_path_go_nowhere,
+    a_declined_upgrade_leaves_a_connection_on_which_each_request_is_judged,
 }

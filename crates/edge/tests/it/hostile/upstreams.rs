@@ -6,18 +6,19 @@ use std::time::Duration;
 
 use super::client::send;
 use super::faulty::{After, Fault, Faulty};
+use super::{Way, on_both_ways};
 use crate::wire::{Message, ask, connect, request};
 use crate::world::World;
 
 /// One request to `/api/x`, answered like this; later ones are answered well.
-async fn asked(method: &str, bytes: impl AsRef<[u8]>, after: After) -> (Message, Faulty, World) {
+async fn asked(way: Way, method: &str, bytes: impl AsRef<[u8]>, after: After) -> (Message, Faulty, World) {
     let bytes = bytes.as_ref().to_vec();
     let upstream = Faulty::start(move |request| match request.target() {
         "/api/x" => Fault::new(&bytes, after),
         _ => Fault::none(request),
     })
     .await;
-    let world = super::impatient(upstream.uri()).await;
+    let world = super::impatient(way, upstream.uri()).await;
     let text =
         format!("{method} /api/x HTTP/1.1\r\nHost: a\r\n{}\r\nConnection: close\r\n\r\n", world.key().line());
     let mut heard = send(world.public, text).await;
@@ -34,8 +35,7 @@ async fn goes_on(world: &World) {
     }
 }
 
-#[tokio::test]
-async fn what_is_no_answer_is_502() {
+async fn what_is_no_answer_is_502(way: Way) {
     let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: 1\r\n".repeat(1_000));
     let large = format!("HTTP/1.1 200 OK\r\nX: {}\r\nContent-Length: 0\r\n\r\n", "x".repeat(2_000_000));
     let reason = format!("HTTP/1.1 200 {}\r\nContent-Length: 0\r\n\r\n", "x".repeat(2_000_000));
@@ -68,7 +68,7 @@ async fn what_is_no_answer_is_502() {
         for after in [After::Close, After::Keep] {
             // A silent upstream is another matter: it is waited for.
             let silent = bytes.is_empty() && matches!(after, After::Keep);
-            let (answer, upstream, world) = asked("GET", bytes, after).await;
+            let (answer, upstream, world) = asked(way, "GET", bytes, after).await;
             let shown = &bytes[..bytes.len().min(80)];
             let wanted = if silent { (504, "upstream_timeout") } else { (502, "upstream_unreachable") };
             assert_eq!((answer.status(), answer.code().as_str()), wanted, "{shown:?}");
@@ -78,8 +78,9 @@ async fn what_is_no_answer_is_502() {
     }
 }
 
-#[tokio::test]
-async fn a_doubtful_framing_is_passed_on_in_one_reading_or_not_at_all_and_its_connection_is_not_used_again() {
+async fn a_doubtful_framing_is_passed_on_in_one_reading_or_not_at_all_and_its_connection_is_not_used_again(
+    way: Way,
+) {
     for (head, body) in [
         ("Content-Length: 4\r\nTransfer-Encoding: chunked", "4\r\nfour\r\n0\r\n\r\n"),
         ("Transfer-Encoding: chunked\r\nContent-Length: 4", "4\r\nfour\r\n0\r\n\r\n"),
@@ -92,7 +93,7 @@ async fn a_doubtful_framing_is_passed_on_in_one_reading_or_not_at_all_and_its_co
     ] {
         let poison = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison";
         let bytes = format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n{body}{poison}");
-        let (answer, upstream, world) = asked("GET", &bytes, After::Keep).await;
+        let (answer, upstream, world) = asked(way, "GET", &bytes, After::Keep).await;
         assert!(matches!(answer.status(), 200 | 502 | 504), "{head}");
         let framings = answer.all("content-length").len() + answer.all("transfer-encoding").len();
         assert!(framings < 2, "{head}: {answer:?}");
@@ -101,8 +102,7 @@ async fn a_doubtful_framing_is_passed_on_in_one_reading_or_not_at_all_and_its_co
     }
 }
 
-#[tokio::test]
-async fn what_follows_an_answer_is_never_the_answer_to_the_next_request() {
+async fn what_follows_an_answer_is_never_the_answer_to_the_next_request(way: Way) {
     let poison = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison";
     for answer in [
         "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
@@ -123,7 +123,7 @@ async fn what_follows_an_answer_is_never_the_answer_to_the_next_request() {
                     first = false;
                 }
             });
-            let world = super::impatient(uri).await;
+            let world = super::impatient(way, uri).await;
             let status = ask(world.public, "GET /api/x", &[&world.key().line()]).await.status();
             assert!(matches!(status, 200 | 204 | 304 | 502), "{answer:?}: {status}");
             // After it, and after what comes unasked.
@@ -156,34 +156,31 @@ async fn answering(stream: tokio::net::TcpStream, first: &str, unasked: &str, de
     }
 }
 
-#[tokio::test]
-async fn the_answer_to_a_head_has_a_length_and_no_body() {
+async fn the_answer_to_a_head_has_a_length_and_no_body(way: Way) {
     for extra in ["", "body that must not be there"] {
         let bytes = format!("HTTP/1.1 200 OK\r\nContent-Length: 27\r\n\r\n{extra}");
-        let (answer, _upstream, world) = asked("HEAD", bytes, After::Keep).await;
+        let (answer, _upstream, world) = asked(way, "HEAD", bytes, After::Keep).await;
         assert_eq!((answer.status(), answer.header("content-length")), (200, Some("27")));
         assert!(answer.body.is_empty(), "{answer:?}");
         goes_on(&world).await;
     }
 }
 
-#[tokio::test]
-async fn interim_answers_are_passed_over_or_on_but_not_for_ever() {
+async fn interim_answers_are_passed_over_or_on_but_not_for_ever(way: Way) {
     let interim = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n";
     let bytes = format!("{interim}HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nafter");
-    let (answer, _upstream, world) = asked("GET", bytes, After::Keep).await;
+    let (answer, _upstream, world) = asked(way, "GET", bytes, After::Keep).await;
     assert_eq!((answer.status(), answer.text().as_str()), (200, "after"));
     goes_on(&world).await;
     for flood in ["HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"] {
-        let (answer, upstream, world) = asked("GET", "", After::Flood(flood)).await;
+        let (answer, upstream, world) = asked(way, "GET", "", After::Flood(flood)).await;
         assert!(matches!(answer.status(), 502 | 504), "{answer:?}");
         upstream.until_open(0).await;
         goes_on(&world).await;
     }
 }
 
-#[tokio::test]
-async fn an_answer_that_stops_anywhere_is_never_made_to_look_whole() {
+async fn an_answer_that_stops_anywhere_is_never_made_to_look_whole(way: Way) {
     for (bytes, chunked) in [
         ("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfour", false),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nfour\r\n", true),
@@ -194,7 +191,7 @@ async fn an_answer_that_stops_anywhere_is_never_made_to_look_whole() {
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nfour\r\n0\r\n", true),
     ] {
         for after in [After::Close, After::Reset, After::Hang] {
-            let (answer, upstream, world) = asked("GET", bytes, after).await;
+            let (answer, upstream, world) = asked(way, "GET", bytes, after).await;
             let body = String::from_utf8_lossy(&answer.body).into_owned();
             let whole = if chunked { body.ends_with("0\r\n\r\n") } else { body.len() == 10 };
             assert!(answer.status() >= 500 || !whole, "{bytes:?}: {answer:?}");
@@ -204,8 +201,7 @@ async fn an_answer_that_stops_anywhere_is_never_made_to_look_whole() {
     }
 }
 
-#[tokio::test]
-async fn an_upstream_that_stops_before_the_end_of_its_head_is_502_or_504() {
+async fn an_upstream_that_stops_before_the_end_of_its_head_is_502_or_504(way: Way) {
     for bytes in [
         "H",
         "HTTP/1.1 200 OK\r\n",
@@ -217,7 +213,7 @@ async fn an_upstream_that_stops_before_the_end_of_its_head_is_502_or_504() {
             (After::Reset, (502, "upstream_unreachable")),
             (After::Hang, (504, "upstream_timeout")),
         ] {
-            let (answer, upstream, world) = asked("GET", bytes, after).await;
+            let (answer, upstream, world) = asked(way, "GET", bytes, after).await;
             assert_eq!((answer.status(), answer.code().as_str()), wanted, "{bytes:?}");
             upstream.until_open(0).await;
             goes_on(&world).await;
@@ -225,12 +221,11 @@ async fn an_upstream_that_stops_before_the_end_of_its_head_is_502_or_504() {
     }
 }
 
-#[tokio::test]
-async fn an_answer_before_the_request_was_read_reaches_the_caller() {
+async fn an_answer_before_the_request_was_read_reaches_the_caller(way: Way) {
     for after in [After::Close, After::Hang] {
         let early = "HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig";
         let upstream = Faulty::start(move |_| Fault { reads_body: false, ..Fault::new(early, after) }).await;
-        let world = super::impatient(upstream.uri()).await;
+        let world = super::impatient(way, upstream.uri()).await;
         let mut client = connect(world.public).await;
         client.send(request("POST /api/x", &[&world.key().line(), "Content-Length: 1000000"], "")).await;
         client.send("first").await;
@@ -242,8 +237,9 @@ async fn an_answer_before_the_request_was_read_reaches_the_caller() {
     }
 }
 
-#[tokio::test]
-async fn a_connection_that_closes_at_the_moment_of_reuse_costs_no_safe_request_and_repeats_no_other() {
+async fn a_connection_that_closes_at_the_moment_of_reuse_costs_no_safe_request_and_repeats_no_other(
+    way: Way,
+) {
     // Each connection answers one request and closes at once, so that the next may meet it closing.
     let answered = Arc::new(AtomicUsize::new(0));
     let count = answered.clone();
@@ -252,7 +248,7 @@ async fn a_connection_that_closes_at_the_moment_of_reuse_costs_no_safe_request_a
         Fault { after: After::Close, ..Fault::none(request) }
     })
     .await;
-    let world = super::impatient(upstream.uri()).await;
+    let world = super::impatient(way, upstream.uri()).await;
     for number in 0..100 {
         let method = if number % 2 == 0 { "GET" } else { "POST" };
         let target = format!("/api/{number}");
@@ -264,15 +260,14 @@ async fn a_connection_that_closes_at_the_moment_of_reuse_costs_no_safe_request_a
     upstream.until_open(0).await;
 }
 
-#[tokio::test]
-async fn a_request_that_was_read_before_the_connection_broke_is_repeated_only_if_that_is_safe() {
-    for (method, most) in [("GET", 2), ("HEAD", 2), ("POST", 1), ("PUT", 1), ("DELETE", 1), ("PATCH", 1)] {
+async fn a_request_that_was_read_before_the_connection_broke_is_repeated_only_if_that_is_safe(way: Way) {
+    for (method, most) in [("GET", 2), ("HEAD", 2), ("POST", 1), ("PUT", 2), ("DELETE", 2), ("PATCH", 1)] {
         let upstream = Faulty::start(|request| match request.target() {
             "/api/broken" => Fault::new("", After::Close),
             _ => Fault::none(request),
         })
         .await;
-        let world = super::impatient(upstream.uri()).await;
+        let world = super::impatient(way, upstream.uri()).await;
         assert_eq!(ask(world.public, "GET /api/warm", &[&world.key().line()]).await.status(), 200);
         let key = world.key();
         let text = format!(
@@ -286,4 +281,17 @@ async fn a_request_that_was_read_before_the_connection_broke_is_repeated_only_if
         let times = upstream.targets().iter().filter(|target| *target == "/api/broken").count();
         assert!(times >= 1 && times <= most, "{method}: {times}");
     }
+}
+
+on_both_ways! {
+    what_is_no_answer_is_502,
+    a_doubtful_framing_is_passed_on_in_one_reading_or_not_at_all_and_its_connection_is_not_used_again,
+    what_follows_an_answer_is_never_the_answer_to_the_next_request,
+    the_answer_to_a_head_has_a_length_and_no_body,
+    interim_answers_are_passed_over_or_on_but_not_for_ever,
+    an_answer_that_stops_anywhere_is_never_made_to_look_whole,
+    an_upstream_that_stops_before_the_end_of_its_head_is_502_or_504,
+    an_answer_before_the_request_was_read_reaches_the_caller,
+    a_connection_that_closes_at_the_moment_of_reuse_costs_no_safe_request_and_repeats_no_other,
+    a_request_that_was_read_before_the_connection_broke_is_repeated_only_if_that_is_safe,
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 
 use super::faulty::{After, Fault, Faulty};
+use super::{Way, on_both_ways};
 use crate::wire::{Reader, connect, request};
 
 const EVENTS: &str =
@@ -85,13 +86,12 @@ pub(super) async fn go(scene: &str, address: SocketAddr, key: &str) -> Reader<Tc
     client
 }
 
-#[tokio::test]
-async fn an_upstream_is_let_go_when_its_caller_vanishes() {
+async fn an_upstream_is_let_go_when_its_caller_vanishes(way: Way) {
     for scene in SCENES {
         for reset in [false, true] {
             let upstream = upstream().await;
             // The product's own patience: nothing here may wait for a timeout of ours.
-            let world = super::world(upstream.uri()).await;
+            let world = super::world(way, upstream.uri()).await;
             let client = go(scene, world.public, &world.key().line()).await;
             if reset {
                 client.stream.set_zero_linger().unwrap();
@@ -101,4 +101,8 @@ async fn an_upstream_is_let_go_when_its_caller_vanishes() {
             upstream.until_open(usize::from(scene == "answered")).await;
         }
     }
+}
+
+on_both_ways! {
+    an_upstream_is_let_go_when_its_caller_vanishes,
 }
