@@ -1,9 +1,11 @@
 //! One accepted connection, as far as requests on it need to know: the peer, and how it ends.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
 
+use crate::intake::Tally;
 use crate::meters::ConnectionCount;
 use crate::workers::Place;
 
@@ -26,6 +28,8 @@ pub(crate) struct Connection {
     pub(crate) tls: bool,
     /// Which worker serves it: it alone uses that worker's pools of upstream connections.
     pub(crate) worker: usize,
+    /// Requests of an HTTP/1 connection.
+    pub(crate) tally: Arc<Tally>,
     cut: Notify,
     phase: watch::Receiver<Phase>,
     _place: Place,
@@ -46,6 +50,7 @@ impl Connection {
             peer,
             tls,
             worker: place.worker,
+            tally: Arc::default(),
             cut: Notify::new(),
             phase,
             _place: place,

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::{CONNECTION, HeaderMap, HeaderValue};
-use http::{Request, Response};
+use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use rndrkit_api::error::ErrorCode;
 use rndrkit_domain::decision::{BudgetState, Decision, Denial};
@@ -28,7 +28,7 @@ use crate::gateway::upstream::{Upstream, default_tls};
 use crate::meters::{Door, ListenerKind, Meters};
 use crate::options::{EdgeOptions, Route};
 use crate::problem::{self, Wording};
-use crate::{authz, shape, verify};
+use crate::{authz, http2, shape, verify};
 
 /// The service behind everything that the data plane does not answer itself: dashboard, `/api/rk`, operator API.
 ///
@@ -243,6 +243,18 @@ impl Exchange {
         problem::refused(&edge.wording, code, detail, self.request_id)
     }
 
+    /// The same, after which nothing more is read from the connection: where the request ends is not certain.
+    fn refuse_and_close(
+        &self,
+        edge: &Edge,
+        code: ErrorCode,
+        detail: impl Into<String>,
+    ) -> Response<EdgeBody> {
+        let mut response = self.refuse(edge, code, detail);
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        response
+    }
+
     /// Has the opaque service answer.
     pub(crate) async fn pass_on(
         &self,
@@ -295,27 +307,45 @@ impl Service {
         request: Request<Incoming>,
     ) -> Response<EdgeBody> {
         let edge = &self.edge;
+        let violation = connection.tally.begin();
         let trusted = &edge.options.trusted_proxies;
-        let mut exchange = Exchange {
+        let exchange = Exchange {
             request_id: RequestId::generate(edge.clock.now(), edge.entropy.as_ref()),
             client: client_address::find(connection.peer, connection.tls, request.headers(), trusted),
             host: None,
             connection,
         };
-        let mut response = match shape::check(request.version(), request.uri(), request.headers()) {
+        let request_id = exchange.request_id;
+        let tally = exchange.connection.tally.clone();
+        let mut response = match violation {
+            Some(violation) => exchange.refuse_and_close(edge, violation.code(), violation.to_string()),
+            None if request.version() == Version::HTTP_2 => self.answer_http2(exchange, request).await,
+            None => self.judge(exchange, request).await,
+        };
+        problem::name_request(&mut response, request_id);
+        tally.answer(response.status() == StatusCode::SWITCHING_PROTOCOLS);
+        response
+    }
+
+    async fn answer_http2(&self, exchange: Exchange, mut request: Request<Incoming>) -> Response<EdgeBody> {
+        let is_head = request.method() == Method::HEAD;
+        let uri = request.uri().clone();
+        let mut response = match http2::adapt_request(&uri, request.headers_mut()) {
+            Ok(()) => self.judge(exchange, request).await,
+            Err((code, detail)) => exchange.refuse(&self.edge, code, detail),
+        };
+        http2::adapt_response(&mut response, is_head);
+        response
+    }
+
+    async fn judge(&self, mut exchange: Exchange, request: Request<Incoming>) -> Response<EdgeBody> {
+        match shape::check(request.version(), request.uri(), request.headers()) {
             Ok(host) => {
                 exchange.host = host;
                 self.dispatch(&exchange, request).await
             }
-            Err((code, detail)) => {
-                // Where such a request ends is not certain, so nothing more is read from the connection.
-                let mut response = exchange.refuse(edge, code, detail);
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-                response
-            }
-        };
-        problem::name_request(&mut response, exchange.request_id);
-        response
+            Err((code, detail)) => exchange.refuse_and_close(&self.edge, code, detail),
+        }
     }
 
     async fn dispatch(&self, exchange: &Exchange, request: Request<Incoming>) -> Response<EdgeBody> {

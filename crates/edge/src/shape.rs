@@ -1,16 +1,14 @@
 //! Whether a request is well-formed beyond what the HTTP parser already demands.
 //!
-//! The parser refuses folded lines, stray carriage returns, differing lengths and unknown framing. It reads a
-//! request with both `Transfer-Encoding` and `Content-Length` by the former alone, and accepts a bare line
-//! feed as the end of a line; neither survives, because every request is written anew. What it lets pass
-//! and we do not is here.
+//! What decides where an HTTP/1 request ends was looked at before the parser saw it (`intake`); the bounds are
+//! for HTTP/2 too. What the parser lets pass and we do not is here.
 
 use http::header::{HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use http::uri::Authority;
 use http::{Uri, Version};
 use rndrkit_api::error::ErrorCode;
 
-/// The most header lines. The parser's own bound is 100, and its answer has no words.
+/// The most header lines.
 pub(crate) const MAX_HEADERS: usize = 96;
 /// The most bytes of header names and values: what common servers take, doubled twice for large cookies.
 pub(crate) const MAX_HEADER_BYTES: usize = 32 * 1024;

@@ -12,7 +12,7 @@ async fn raw(world: &World, bytes: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_request_with_two_framings_is_one_request_and_the_last_of_its_connection() {
+async fn a_request_with_two_framings_is_refused_with_words_and_the_last_of_its_connection() {
     for (first, second) in [
         ("Content-Length: 4\r\n", "Transfer-Encoding: chunked\r\n"),
         ("Transfer-Encoding: chunked\r\n", "Content-Length: 4\r\n"),
@@ -24,13 +24,53 @@ async fn a_request_with_two_framings_is_one_request_and_the_last_of_its_connecti
         let bytes = format!(
             "POST /api/x HTTP/1.1\r\nHost: a\r\n{key}\r\n{first}{second}\r\n5\r\nhello\r\n0\r\n\r\n{smuggled}"
         );
-        let answers = raw(&world, &bytes).await;
-        assert_eq!(answers.matches("HTTP/1.1").count(), 1, "{answers}");
-        let seen = upstream.only();
-        assert_eq!((seen.target(), seen.text().as_str()), ("/api/x", "hello"));
-        assert_eq!(seen.header("content-length"), None);
-        assert_eq!(seen.header("transfer-encoding"), Some("chunked"));
+        let mut client = connect(world.public).await;
+        client.send(bytes).await;
+        let answer = client.answer().await;
+        assert_eq!((answer.status(), answer.code().as_str()), (400, "invalid_request"));
+        assert_eq!(answer.header("connection"), Some("close"));
+        assert!(answer.header("x-rk-request-id").is_some());
+        assert!(client.is_closed().await && upstream.seen().is_empty());
     }
+}
+
+#[tokio::test]
+async fn requests_before_a_bad_one_are_answered_first() {
+    let upstream = Upstream::simple().await;
+    let world = World::over(&upstream).await;
+    let key = world.key().line();
+    let good = format!("GET /api/good HTTP/1.1\r\nHost: a\r\n{key}\r\n\r\n");
+    let bad = format!("GET /api/bad HTTP/1.1\nHost: a\n{key}\n\n");
+    let mut client = connect(world.public).await;
+    client.send(format!("{good}{good}{bad}{good}")).await;
+    for status in [200, 200, 400] {
+        assert_eq!(client.answer().await.status(), status);
+    }
+    assert!(client.is_closed().await);
+    assert_eq!(upstream.seen().iter().filter(|seen| seen.target() == "/api/good").count(), 2);
+}
+
+#[tokio::test]
+async fn a_head_that_comes_byte_by_byte_is_read_like_any_other() {
+    let upstream = Upstream::simple().await;
+    let world = World::over(&upstream).await;
+    let key = world.key().line();
+    let mut client = connect(world.public).await;
+    for byte in format!("POST /api/x HTTP/1.1\r\nHost: a\r\n{key}\r\nContent-Length: 5\r\n\r\nhello").bytes()
+    {
+        client.send([byte]).await;
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(client.answer().await.status(), 200);
+    assert_eq!(upstream.only().text(), "hello");
+}
+
+#[tokio::test]
+async fn nothing_that_a_caller_sends_is_taken_for_what_stands_in_for_a_refused_request() {
+    let upstream = Upstream::simple().await;
+    let world = World::over(&upstream).await;
+    let answer = raw(&world, "GET / HTTP/1.1\r\nHost: -\r\nConnection: close\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }
 
 #[tokio::test]
@@ -43,6 +83,7 @@ async fn a_request_that_cannot_be_read_in_one_way_is_refused() {
         "Content-Length: 4, 5\r\n",
         "Content-Length: +4\r\n",
         "Content-Length: -1\r\n",
+        "X-Bare: one\nX-Next: two\r\n",
         "Content-Length : 4\r\n",
         "Transfer-Encoding: gzip, chunked\r\n",
         "Transfer-Encoding: chunked, identity\r\n",
@@ -78,18 +119,6 @@ async fn a_repeated_equal_length_is_one_length() {
     );
     assert!(raw(&world, &bytes).await.starts_with("HTTP/1.1 200 "));
     assert_eq!(upstream.only().all("content-length"), ["5"]);
-}
-
-#[tokio::test]
-async fn bare_line_feeds_do_not_travel_on() {
-    let upstream = Upstream::simple().await;
-    let world = World::over(&upstream).await;
-    let key = world.key().line();
-    let bytes = format!("GET /api/x HTTP/1.1\nHost: a\n{key}\nX-Next: one\nConnection: close\n\n");
-    let answers = raw(&world, &bytes).await;
-    // The upstream reads strictly by CR LF: it would not see these headers if they had travelled as they are.
-    assert!(answers.starts_with("HTTP/1.1 200 "), "{answers}");
-    assert_eq!(upstream.only().header("x-next"), Some("one"));
 }
 
 #[tokio::test]
