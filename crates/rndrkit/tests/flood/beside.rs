@@ -50,7 +50,7 @@ async fn attack(server: SocketAddr, number: usize, answers: Arc<Answers>, over: 
 }
 
 /// Asks about good keys in turn until the flood is over; how often.
-async fn ask_about_good_ones(server: SocketAddr, secrets: Vec<String>, over: Arc<AtomicBool>) -> usize {
+async fn ask_about_good_ones(server: SocketAddr, secrets: Arc<Vec<String>>, over: Arc<AtomicBool>) -> usize {
     let mut wire = Wire::open(server).await.unwrap();
     let mut count = 0;
     while !over.load(Ordering::Relaxed) {

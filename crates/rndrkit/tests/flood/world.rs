@@ -1,6 +1,7 @@
 //! A server with good and revoked keys, and texts that are neither.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use rndrkit_domain::key_text::{KeyPrefix, mint};
 use rndrkit_domain::random::OsEntropy;
@@ -25,7 +26,7 @@ pub struct World {
     pub server: Server,
     pub account: String,
     /// Their secrets; each has been asked about once.
-    pub good: Vec<String>,
+    pub good: Arc<Vec<String>>,
     /// Likewise.
     pub revoked: Vec<String>,
 }
@@ -40,12 +41,14 @@ impl World {
         let path = folder.path().to_owned();
         let server = Server::start_in(&path, &all, Some(folder)).await;
         let account = server.account("ada@example.com", "wide").await;
-        let mut world = Self { server, account, good: Vec::new(), revoked: Vec::new() };
+        let mut world = Self { server, account, good: Arc::default(), revoked: Vec::new() };
+        let mut secrets = Vec::new();
         for number in 0..good {
             let secret = world.cold_key(&format!("good {number}")).await;
             assert_eq!(world.server.look(&secret).await.1["code"], "valid");
-            world.good.push(secret);
+            secrets.push(secret);
         }
+        world.good = Arc::new(secrets);
         for number in 0..revoked {
             let (key, secret) = world.server.key(&world.account, &format!("revoked {number}")).await;
             let (status, _) = world.server.operator("DELETE", &format!("/v1/keys/{key}"), Value::Null).await;
