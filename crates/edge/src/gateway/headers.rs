@@ -21,6 +21,7 @@ const X_RK_ACCOUNT_ID: HeaderName = HeaderName::from_static("x-rk-account-id");
 const X_RK_EXTERNAL_ID: HeaderName = HeaderName::from_static("x-rk-external-id");
 const X_RK_KEY_ID: HeaderName = HeaderName::from_static("x-rk-key-id");
 const X_RK_PLAN: HeaderName = HeaderName::from_static("x-rk-plan");
+const X_RK_HOPS: HeaderName = HeaderName::from_static("x-rk-hops");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -56,6 +57,19 @@ fn is_rebuilt(name: &HeaderName) -> bool {
         || [X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST].iter().any(|rebuilt| {
             name.as_str().len() == rebuilt.as_str().len() && folded_starts_with(name, rebuilt.as_str())
         })
+}
+
+/// Whether a header reads, to a server that folds names, like the body's length or coding, or like the key:
+/// spelt rightly those are judged and written anew.
+fn is_misspelt(name: &HeaderName) -> bool {
+    let other = |right: &HeaderName| {
+        name.as_str().len() == right.as_str().len()
+            && name != right
+            && folded_starts_with(name, right.as_str())
+    };
+    // Lengths first: this is asked of each header.
+    matches!(name.as_str().len(), 9 | 14 | 17)
+        && (other(&X_API_KEY) || other(&CONTENT_LENGTH) || other(&TRANSFER_ENCODING))
 }
 
 /// Whether a header concerns one connection only (RFC 9110, section 7.6.1, and what browsers and proxies add).
@@ -104,6 +118,13 @@ pub(crate) fn wanted_upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
     if refused { None } else { Some(protocol.clone()) }
 }
 
+/// Whether an answer changes to one of the protocols that were offered, and to no other: behind that might be
+/// requests that nobody judges.
+pub(crate) fn is_offered(offers: &HeaderValue, answered: &HeaderMap) -> bool {
+    let mut chosen = answered.get_all(UPGRADE).iter();
+    chosen.next().is_some_and(|protocol| lists(offers, protocol.as_bytes())) && chosen.next().is_none()
+}
+
 /// Whom a forwarded request is about.
 pub(crate) struct Outgoing<'a> {
     /// Whose key; none where no key was wanted.
@@ -122,6 +143,15 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) upgrade: Option<HeaderValue>,
     /// Bytes of the body, where that is known.
     pub(crate) body_length: Option<u64>,
+    /// How often it was forwarded already without a key.
+    pub(crate) hops: u8,
+}
+
+/// How often gateways forwarded this request without a key. Where one is wanted it is taken out, and so a circle
+/// ends there by itself. A caller who says so itself is only refused sooner.
+pub(crate) fn hops(headers: &HeaderMap) -> u8 {
+    let told = headers.get(X_RK_HOPS).and_then(|hops| hops.to_str().ok());
+    told.map_or(0, |hops| hops.parse().unwrap_or(u8::MAX))
 }
 
 /// Where the lines of a forwarded request go: into a map, or into a text. What they are is decided once.
@@ -172,7 +202,7 @@ pub(crate) fn write_request(headers: &HeaderMap, outgoing: &Outgoing<'_>, lines:
     lines.pass(&HOST, outgoing.upstream_host);
     let named = named_in_connection(headers);
     for (name, value) in headers {
-        if passes(name, value, outgoing.by_proxy) && !named.contains(name) {
+        if passes(name, outgoing.by_proxy) && !named.contains(name) {
             lines.pass(name, value);
         }
     }
@@ -185,16 +215,17 @@ pub(crate) fn write_request(headers: &HeaderMap, outgoing: &Outgoing<'_>, lines:
 }
 
 /// Whether a caller's header goes on as it is.
-fn passes(name: &HeaderName, value: &HeaderValue, by_proxy: bool) -> bool {
+fn passes(name: &HeaderName, by_proxy: bool) -> bool {
     match name.as_str() {
         // These are written anew.
         "host" | "content-length" | "cookie" => false,
-        // The server side says "continue" itself, as soon as the upstream takes the body.
-        "expect" => !value.as_bytes().eq_ignore_ascii_case(b"100-continue"),
+        // The server side says "continue" itself, as soon as the upstream takes the body; nothing else can be
+        // expected (RFC 9110, section 10.1.1), and two servers may read it differently.
+        "expect" => false,
         // A trusted proxy's other statements, such as its prefix, stay; a stranger's do not.
         _ => {
             let is_ours = if by_proxy { is_rebuilt(name) } else { is_forwarding(name) };
-            !(is_hop_by_hop(name) || is_reserved(name) || is_ours)
+            !(is_hop_by_hop(name) || is_reserved(name) || is_ours || is_misspelt(name))
         }
     }
 }
@@ -271,7 +302,9 @@ fn written(space: &mut [u8; LONGEST_IP], ip: IpAddr) -> &[u8] {
 
 fn add_identity(outgoing: &Outgoing<'_>, lines: &mut impl Lines) {
     lines.add(X_RK_REQUEST_ID, &[outgoing.request_id.text().as_bytes()]);
-    let Some(caller) = outgoing.caller else { return };
+    let Some(caller) = outgoing.caller else {
+        return lines.pass(&X_RK_HOPS, &HeaderValue::from(u16::from(outgoing.hops) + 1));
+    };
     lines.add(X_RK_ACCOUNT_ID, &[caller.account_id.text().as_bytes()]);
     lines.add(X_RK_KEY_ID, &[caller.key_id.text().as_bytes()]);
     lines.add(X_RK_PLAN, &[caller.plan.as_str().as_bytes()]);

@@ -38,6 +38,8 @@ use crate::{credential, own, problem};
 const REFUSED_METHODS: [Method; 2] = [Method::CONNECT, Method::TRACE];
 /// What is said instead.
 const ALLOWED_METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+/// How often a request is forwarded without a key before its way is taken for a circle.
+const MOST_HOPS: u8 = 8;
 /// Characters of a path that an answer repeats.
 const SHOWN_PATH_CHARS: usize = 120;
 
@@ -164,6 +166,10 @@ async fn forward(
     let Some(origin) = edge.upstream.origin(route) else {
         return exchange.refuse(edge, ErrorCode::NoUpstream, "The route leads nowhere.");
     };
+    let hops = if admission.caller.is_none() { headers::hops(request.headers()) } else { 0 };
+    if hops >= MOST_HOPS {
+        return exchange.refuse(edge, ErrorCode::UpstreamUnreachable, IN_A_CIRCLE);
+    }
     let (parts, incoming) = request.into_parts();
     let body_length = incoming.size_hint().exact();
     let upstream_host = match (route.host, &exchange.host) {
@@ -179,6 +185,7 @@ async fn forward(
         upstream_host,
         upgrade,
         body_length,
+        hops,
     };
     let outbound = Outbound { method: parts.method, uri: parts.uri, headers: parts.headers, outgoing };
 
@@ -257,6 +264,7 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
 }
 
 const UNREACHABLE: &str = "The service behind the gateway refused or broke the connection. Try again later.";
+const IN_A_CIRCLE: &str = "The request came back again and again: a route's upstream leads to this gateway.";
 const TOO_SLOW: &str = "The service behind the gateway did not answer in time. Try again later.";
 const CALLER_BODY: &str = "The request's body broke off, stopped arriving or is malformed. Send it again.";
 

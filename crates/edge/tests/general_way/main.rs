@@ -1,5 +1,5 @@
 //! The gateway's tests once more, with every request on the general way to its upstream: both ways must keep
-//! the same promises. Which tests there are, and what they need, is in `it`.
+//! the same promises. Which tests there are, and what they need, is in `it`; `it::hostile` goes both ways by itself.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -17,8 +17,6 @@ mod failures;
 mod framing;
 #[path = "../it/headers.rs"]
 mod headers;
-#[path = "../it/hostile/mod.rs"]
-mod hostile;
 #[path = "../it/listeners.rs"]
 mod listeners;
 #[path = "../it/metrics.rs"]

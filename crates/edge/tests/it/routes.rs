@@ -1,6 +1,11 @@
 //! Which upstream a path leads to, and which paths lead nowhere because they can be read in two ways.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use rndrkit_edge::{KeyRule, PreflightRule, Route};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::OnceCell;
 
 use crate::upstream::{Script, Upstream};
 use crate::wire::{ask, connect, request};
@@ -145,4 +150,26 @@ async fn with_a_listener_of_its_own_the_gateway_has_every_path_and_the_public_on
     assert_eq!(ask(world.public, "GET /api/rk/account", &[&key.line()]).await.text(), "passed on");
     assert_eq!(ask(world.public, "GET /api/other", &[&key.line()]).await.code(), "not_found");
     assert_eq!(ask(world.public, "GET /settings", &[]).await.text(), "passed on");
+}
+
+#[tokio::test]
+async fn a_route_that_leads_back_to_the_gateway_ends_after_a_few_rounds() {
+    let entrance = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let uri = format!("http://{}", entrance.local_addr().unwrap()).parse().unwrap();
+    let (gateway, rounds) = (Arc::new(OnceCell::new()), Arc::new(AtomicUsize::new(0)));
+    let (leads_to, counted) = (gateway.clone(), rounds.clone());
+    tokio::spawn(async move {
+        while let Ok((mut from, _)) = entrance.accept().await {
+            counted.fetch_add(1, Ordering::SeqCst);
+            let mut to = TcpStream::connect(*leads_to.get().unwrap()).await.unwrap();
+            tokio::spawn(async move { tokio::io::copy_bidirectional(&mut from, &mut to).await });
+        }
+    });
+    let open = Route { key: KeyRule::None, ..Route::new("/api/", uri) };
+    let world = World::with(|options| options.routes = vec![open]).await;
+    gateway.set(world.public).unwrap();
+    let answer = ask(world.public, "GET /api/x", &[]).await;
+    assert_eq!((answer.status(), answer.code().as_str()), (502, "upstream_unreachable"));
+    assert!(answer.text().contains("leads to this gateway"), "{}", answer.text());
+    assert_eq!(rounds.load(Ordering::SeqCst), 8);
 }
