@@ -3,8 +3,8 @@
 
 const express = require('express');
 
-const { RNDRKIT_URL = 'http://127.0.0.1:8081', RNDRKIT_TOKEN, PORT = '3000' } = process.env;
-if (!RNDRKIT_TOKEN) throw new Error('set RNDRKIT_TOKEN to a token of scope verify');
+const { KEYS_URL = 'http://127.0.0.1:8081', KEYS_TOKEN, PORT = '3000' } = process.env;
+if (!KEYS_TOKEN) throw new Error('set KEYS_TOKEN to a token of scope verify');
 
 // What a caller gets when rndrkit does not answer. Never 401: his key may be as good as ever.
 const unavailable = {
@@ -22,9 +22,9 @@ const unavailable = {
 
 // Asks, and keeps no answer: a key that is deleted now is refused on the next request.
 async function verify(req) {
-  const reply = await fetch(`${RNDRKIT_URL}/v1/keys/verify`, {
+  const reply = await fetch(`${KEYS_URL}/v1/keys/verify`, {
     method: 'POST',
-    headers: { Authorization: `Bearer ${RNDRKIT_TOKEN}`, 'Content-Type': 'application/json' },
+    headers: { Authorization: `Bearer ${KEYS_TOKEN}`, 'Content-Type': 'application/json' },
     body: JSON.stringify({
       // Longer is no key. Several headers arrive here as one with commas, which rndrkit refuses.
       secret: (req.get('X-Api-Key') ?? '').slice(0, 1024),

@@ -12,8 +12,8 @@ TIMEOUT_SECONDS = 1.0
 
 # Neither a proxy from the environment nor a redirect gets the token to see.
 rndrkit = httpx.AsyncClient(
-    base_url=os.environ.get("RNDRKIT_URL", "http://127.0.0.1:8081"),
-    headers={"Authorization": f"Bearer {os.environ['RNDRKIT_TOKEN']}"},
+    base_url=os.environ.get("KEYS_URL", "http://127.0.0.1:8081"),
+    headers={"Authorization": f"Bearer {os.environ['KEYS_TOKEN']}"},
     trust_env=False,
 )
 

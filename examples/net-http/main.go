@@ -141,11 +141,11 @@ func setting(name, otherwise string) string {
 }
 
 func main() {
-	token := os.Getenv("RNDRKIT_TOKEN")
+	token := os.Getenv("KEYS_TOKEN")
 	if token == "" {
-		log.Fatal("set RNDRKIT_TOKEN to a token of scope verify")
+		log.Fatal("set KEYS_TOKEN to a token of scope verify")
 	}
-	keys := newKeys(setting("RNDRKIT_URL", "http://127.0.0.1:8081"), token)
+	keys := newKeys(setting("KEYS_URL", "http://127.0.0.1:8081"), token)
 	api := http.NewServeMux()
 	api.HandleFunc("/api/reports", reports)
 	mux := http.NewServeMux()

@@ -143,7 +143,7 @@ impl Service {
             let output = log.reopen().unwrap();
             let mut command = command(framework, address.port())?;
             command
-                .envs([("RNDRKIT_URL", url), ("RNDRKIT_TOKEN", token)])
+                .envs([("KEYS_URL", url), ("KEYS_TOKEN", token)])
                 .stdin(Stdio::null())
                 .stdout(output.try_clone().unwrap())
                 .stderr(output);
