@@ -1,38 +1,22 @@
 //! The answer to "may this request pass": who is asking, or why not. All doors show the same decision.
 
-use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::id::{AccountId, KeyId};
 use crate::plan::{PlanId, RateLimit};
 use crate::text::ExternalId;
 
-/// What else is told of an account: the same for all its keys.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AccountProfile {
-    /// The operator's own id for the account.
-    pub external_id: Option<Arc<ExternalId>>,
-    /// The account's plan at this moment.
-    pub plan: Arc<PlanId>,
-}
-
-/// Whose key it was. Reads like the profile of its account, too.
+/// Whose key it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     /// The key.
     pub key_id: KeyId,
     /// Its account.
     pub account_id: AccountId,
-    /// The rest, in one place: a decision counts up one counter for it, and that one belongs to the account.
-    pub profile: Arc<AccountProfile>,
-}
-
-impl Deref for Caller {
-    type Target = AccountProfile;
-
-    fn deref(&self) -> &AccountProfile {
-        &self.profile
-    }
+    /// The operator's own id for the account.
+    pub external_id: Option<Arc<ExternalId>>,
+    /// The account's plan at this moment.
+    pub plan: PlanId,
 }
 
 /// The account's budget after the decision.

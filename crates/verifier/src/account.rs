@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use parking_lot::{RwLock, RwLockReadGuard};
 use rndrkit_domain::account::AccountStatus;
-use rndrkit_domain::decision::AccountProfile;
 use rndrkit_domain::feed::FeedNumber;
 use rndrkit_domain::id::AccountId;
 use rndrkit_domain::plan::PlanId;
+use rndrkit_domain::text::ExternalId;
 use rndrkit_domain::time::Monotonic;
 use tokio::sync::Notify;
 
@@ -32,7 +32,8 @@ const UNKNOWN_VERSION: Version = (i64::MIN, FeedNumber::MIN);
 #[derive(Debug)]
 pub(crate) struct AccountView {
     // Not shared between accounts: one counter for all who are on a plan would be fought over by all cores.
-    pub(crate) profile: Arc<AccountProfile>,
+    pub(crate) plan: PlanId,
+    pub(crate) external_id: Option<Arc<ExternalId>>,
     pub(crate) status: AccountStatus,
     pub(crate) api_access: bool,
     rule: Rule,
@@ -40,10 +41,10 @@ pub(crate) struct AccountView {
 }
 
 impl AccountView {
-    fn new(facts: &AccountFacts, plan: Arc<PlanId>, head: FeedNumber) -> Self {
-        let external_id = facts.external_id.clone().map(Arc::new);
+    fn new(facts: &AccountFacts, head: FeedNumber) -> Self {
         Self {
-            profile: Arc::new(AccountProfile { external_id, plan }),
+            plan: facts.plan.clone(),
+            external_id: facts.external_id.clone().map(Arc::new),
             status: facts.status,
             api_access: facts.api_access,
             rule: Rule::new(facts.rate_limit),
@@ -70,26 +71,28 @@ enum Budget {
     Shared(Box<Share>),
 }
 
-/// One account's state.
+/// One account's state. In this order, a decision first reads both ends of what it needs, so that the lines of
+/// memory between come together and not one after another.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct AccountState {
-    pub(crate) id: AccountId,
-    /// View and budget change together under this lock; takers hold it for reading.
-    view: RwLock<AccountView>,
-    budget: Budget,
     /// Raised by every entry that may change what is known about the account or any of its keys. What was
     /// read under an earlier generation is read again.
     generation: AtomicU64,
     /// Raised by every entry that may concern the account or one of its keys, for long connections: by
     /// [`Change::weight`].
     changes: AtomicU64,
+    /// View and budget change together under this lock; takers hold it for reading.
+    view: RwLock<AccountView>,
+    budget: Budget,
+    pub(crate) id: AccountId,
     /// Wakes those who wait for `changes` to move.
     moved: Notify,
 }
 
 impl AccountState {
-    fn new(facts: &AccountFacts, plan: Arc<PlanId>, head: FeedNumber, pool: Option<&Arc<Pool>>) -> Self {
-        let view = AccountView::new(facts, plan, head);
+    fn new(facts: &AccountFacts, head: FeedNumber, pool: Option<&Arc<Pool>>) -> Self {
+        let view = AccountView::new(facts, head);
         let budget = match pool {
             None => Budget::Own(Limiter::default()),
             Some(pool) => Budget::Shared(Box::new(Share::new(Arc::clone(pool), facts.rate_limit))),
@@ -148,10 +151,10 @@ impl AccountState {
     }
 
     /// Takes over newer facts; older ones are ignored. What is spent stays spent.
-    fn replace(&self, facts: &AccountFacts, plan: Arc<PlanId>, head: FeedNumber, now: Monotonic) {
+    fn replace(&self, facts: &AccountFacts, head: FeedNumber, now: Monotonic) {
         let mut view = self.view.write();
         let is_older = (facts.revision, head) < view.version;
-        let next = if is_older { None } else { Some(AccountView::new(facts, plan, head)) };
+        let next = if is_older { None } else { Some(AccountView::new(facts, head)) };
         let other_limit = next.as_ref().is_some_and(|next| next.rule.limit() != view.rule.limit());
         match (&self.budget, &next) {
             (Budget::Own(limiter), Some(next)) if other_limit => limiter.convert(&view.rule, &next.rule, now),
@@ -214,37 +217,12 @@ impl AccountState {
     }
 }
 
-/// The ids of plans, one text for all accounts on a plan. Nothing on the hot path counts references to them.
-#[derive(Debug, Default)]
-struct PlanIds(Vec<Arc<PlanId>>);
-
-/// More ids of plans than this are looked through for those that nobody uses any more.
-const MANY_PLANS: usize = 64;
-
-impl PlanIds {
-    fn intern(&mut self, id: &PlanId) -> Arc<PlanId> {
-        if let Some(known) = self.0.iter().find(|known| ***known == *id) {
-            return Arc::clone(known);
-        }
-        if self.0.len() >= MANY_PLANS {
-            self.0.retain(|plan| Arc::strong_count(plan) > 1);
-        }
-        let plan = Arc::new(id.clone());
-        // Beyond that each account has its own: the list stays short.
-        if self.0.len() < MANY_PLANS {
-            self.0.push(Arc::clone(&plan));
-        }
-        plan
-    }
-}
-
 /// All account states. An account is here while anything refers to it or its budget is not full.
 #[derive(Debug)]
 pub(crate) struct Accounts {
     // Ordered, so that waking all of them happens in an order that a simulation can repeat.
     states: BTreeMap<AccountId, Arc<AccountState>>,
     bound: usize,
-    plans: PlanIds,
     /// What they share, when budgets are shared between nodes.
     pool: Option<Arc<Pool>>,
     sweep_at: usize,
@@ -263,15 +241,7 @@ impl Accounts {
     }
 
     pub(crate) fn with(bound: usize, pool: Option<Arc<Pool>>) -> Self {
-        let plans = PlanIds::default();
-        Self {
-            states: BTreeMap::new(),
-            bound,
-            plans,
-            pool,
-            sweep_at: FEW_ACCOUNTS.min(bound),
-            last_sweep: None,
-        }
+        Self { states: BTreeMap::new(), bound, pool, sweep_at: FEW_ACCOUNTS.min(bound), last_sweep: None }
     }
 
     pub(crate) fn get(&self, id: &AccountId) -> Option<&Arc<AccountState>> {
@@ -295,9 +265,8 @@ impl Accounts {
         head: FeedNumber,
         now: Monotonic,
     ) -> Option<(Arc<AccountState>, bool)> {
-        let plan = self.plans.intern(&facts.plan);
         if let Some(state) = self.states.get(&facts.id) {
-            state.replace(facts, plan, head, now);
+            state.replace(facts, head, now);
             return Some((Arc::clone(state), false));
         }
         if self.states.len() >= self.sweep_at {
@@ -306,7 +275,7 @@ impl Accounts {
         if self.states.len() >= self.bound {
             return None;
         }
-        let state = Arc::new(AccountState::new(facts, plan, head, self.pool.as_ref()));
+        let state = Arc::new(AccountState::new(facts, head, self.pool.as_ref()));
         self.states.insert(facts.id, Arc::clone(&state));
         Some((state, true))
     }

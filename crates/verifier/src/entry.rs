@@ -55,7 +55,8 @@ impl KeyEntry {
 
     /// Whose key it is, on the account's plan as it is now.
     pub(crate) fn caller(&self, view: &AccountView) -> Caller {
-        Caller { key_id: self.key_id, account_id: self.account.id, profile: Arc::clone(&view.profile) }
+        let (key_id, account_id) = self.owner();
+        Caller { key_id, account_id, external_id: view.external_id.clone(), plan: view.plan.clone() }
     }
 }
 

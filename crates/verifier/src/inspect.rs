@@ -86,7 +86,7 @@ impl Verifier {
             HeldAccount {
                 id: account.id,
                 revision: view.revision(),
-                plan: PlanId::clone(&view.profile.plan),
+                plan: view.plan.clone(),
                 status: view.status,
                 api_access: view.api_access,
                 rate_limit: view.limit(),

@@ -244,9 +244,8 @@ impl Simulation {
                     .any(|number| history[&number].find(&digest).is_some_and(|facts| is_so(&facts)))
             };
             let key_is_current = held_since(&|facts| !facts.revoked);
-            let account_is_current = held_since(&|facts| {
-                facts.account.status == view.status && facts.account.plan == *view.profile.plan
-            });
+            let account_is_current =
+                held_since(&|facts| facts.account.status == view.status && facts.account.plan == view.plan);
             assert!(
                 key_is_current && account_is_current,
                 "held, and not so at {} or later",

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, RwLockReadGuard};
 use rndrkit_domain::account::AccountStatus;
-use rndrkit_domain::decision::{Decision, Denial};
+use rndrkit_domain::decision::{Caller, Decision, Denial};
 use rndrkit_domain::key_text::{self, Digest, KeyPrefix};
+use rndrkit_domain::plan::RateLimit;
 use rndrkit_domain::time::{Clock, Monotonic, Timestamp};
 use rndrkit_domain::usage::StatusClass;
 
@@ -23,6 +24,7 @@ use crate::position::{Position, ReadAt};
 use crate::prefixes::Prefixes;
 use crate::slices::drawer::Pool;
 use crate::slices::share::Asking;
+use crate::slices::terms::Terms;
 use crate::slices::waiting::{Settled, Waiting};
 use crate::source::{KeySource, SourceError};
 use crate::table::{KeyTable, TableMeters};
@@ -225,7 +227,8 @@ impl Verifier {
         Box::pin(self.check(ask, waiting)).await.unwrap_or_else(Verified::denied)
     }
 
-    /// The steady state. `None`: something is missing, and [`Self::check`] finds out what that means.
+    /// The steady state, inlined so that its answer is made where it is wanted. `None`: something is missing, and [`Self::check`] finds out what that means.
+    #[inline]
     fn decide_from_memory(&self, ask: &Ask<'_>) -> Option<Step> {
         if ask.secret.len() > key_text::MAX_SECRET_BYTES {
             return None;
@@ -241,7 +244,8 @@ impl Verifier {
                 return None;
             }
             let asked = Asked { digest, cost: ask.cost, seen, now };
-            let (step, used) = self.decide(&asked, entry, None);
+            let mut used = None;
+            let step = self.decide(&asked, entry, None, &mut used);
             found.hit();
             if let Some(used) = used {
                 found.count(&digest, self.date(now), used);
@@ -360,43 +364,57 @@ impl Verifier {
             return Step::Decided(refuse_held(&resolved.held));
         };
         let asked = Asked { digest, cost, seen: resolved.seen, now: resolved.now };
-        let (step, used) = self.decide(&asked, entry, settled);
+        let mut used = None;
+        let step = self.decide(&asked, entry, settled, &mut used);
         if let Some(used) = used {
             self.good.count(&digest, entry, self.date(asked.now), used);
         }
         step
     }
 
-    /// The verdict on a good key, and what is to be counted.
+    /// The verdict on a good key; and in `used`, what is to be counted.
     #[inline]
-    fn decide(&self, asked: &Asked, entry: &KeyEntry, settled: Option<Settled>) -> (Step, Option<Use>) {
+    fn decide(
+        &self,
+        asked: &Asked,
+        entry: &KeyEntry,
+        settled: Option<Settled>,
+        used: &mut Option<Use>,
+    ) -> Step {
+        // Read before the view is locked: these are the other end of the account's lines, see its fields.
+        let (key_id, account_id) = entry.owner();
         let view = entry.account.view();
-        let (verified, used) = match verdict(entry, &view, || self.wall_at(asked.now)) {
+        let what = |what| if asked.cost == 0 { Use::Looked } else { what };
+        match verdict(entry, &view, || self.wall_at(asked.now)) {
             // Neither active nor unexpired: such a request moves nothing.
-            Some(Denial::KeyExpired) => {
-                return (Step::Decided(refuse(entry, &view, Denial::KeyExpired)), None);
+            Some(Denial::KeyExpired) => Step::Decided(refuse(entry, &view, Denial::KeyExpired)),
+            Some(denial) => {
+                *used = Some(what(Use::Refused));
+                Step::Decided(refuse(entry, &view, denial))
             }
-            Some(denial) => (refuse(entry, &view, denial), Use::Refused),
             None => match pay(entry, &view, asked.cost, asked.now, settled) {
                 Asking::Done(Taken::Admitted(budget)) => {
-                    let decision = Decision::Allowed { caller: entry.caller(&view), budget };
-                    let (key_id, account) = (entry.key_id, Arc::clone(&entry.account));
+                    *used = Some(what(Use::Allowed));
+                    let (external_id, plan) = (view.external_id.clone(), view.plan.clone());
+                    let caller = Caller { key_id, account_id, external_id, plan };
+                    let account = Arc::clone(&entry.account);
                     let watch = Watch { digest: asked.digest, key_id, account, seen: asked.seen };
-                    (Verified { decision, watch: Some(watch) }, Use::Allowed)
+                    Step::Decided(Verified {
+                        decision: Decision::Allowed { caller, budget },
+                        watch: Some(watch),
+                    })
                 }
                 Asking::Done(Taken::Refused(budget)) => {
-                    let caller = Some(entry.caller(&view));
-                    let decision =
-                        Decision::Denied { denial: Denial::RateLimited, caller, budget: Some(budget) };
-                    (Verified { decision, watch: None }, Use::Limited)
+                    *used = Some(what(Use::Limited));
+                    let (denial, caller) = (Denial::RateLimited, Some(entry.caller(&view)));
+                    let decision = Decision::Denied { denial, caller, budget: Some(budget) };
+                    Step::Decided(Verified { decision, watch: None })
                 }
-                Asking::Wait(waiting) => return (Step::Wait(waiting), None),
-                Asking::Changed => return (Step::Again, None),
-                Asking::Crowded => return (Step::Crowded, None),
+                Asking::Wait(waiting) => Step::Wait(waiting),
+                Asking::Changed => Step::Again,
+                Asking::Crowded => Step::Crowded,
             },
-        };
-        drop(view);
-        (Step::Decided(verified), Some(if asked.cost == 0 { Use::Looked } else { used }))
+        }
     }
 
     /// Counts what the request that this watch came with was answered. For doors that see the answer.
@@ -440,6 +458,15 @@ impl Verifier {
     /// Whether decisions can be made now: the readiness of a node.
     pub fn is_trusted(&self) -> bool {
         self.trusted_now().is_some()
+    }
+
+    /// The largest cost that can ever be met under this limit: the burst, and where nodes share budgets what
+    /// the shared bucket holds of it.
+    pub fn largest_cost(&self, limit: RateLimit) -> u32 {
+        match self.pool {
+            None => limit.burst.get(),
+            Some(_) => Terms::new(limit).largest_cost(),
+        }
     }
 
     /// Good keys held in memory now.

@@ -108,7 +108,6 @@ fn rate_limit(budget: &BudgetState) -> RateLimit {
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroU32;
-    use std::sync::Arc;
 
     use rndrkit_api::error::ErrorCode;
     use rndrkit_api::verify::VerifyAnswer;
@@ -128,10 +127,8 @@ mod tests {
         Caller {
             key_id: KeyId::generate(now(), &OsEntropy),
             account_id: AccountId::generate(now(), &OsEntropy),
-            profile: Arc::new(rndrkit_domain::decision::AccountProfile {
-                external_id: None,
-                plan: Arc::new(PlanId::parse("agency").unwrap()),
-            }),
+            external_id: None,
+            plan: PlanId::parse("agency").unwrap(),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use http::StatusCode;
-use rndrkit_domain::decision::{AccountProfile, BudgetState, Caller, Decision, Denial};
+use rndrkit_domain::decision::{BudgetState, Caller, Decision, Denial};
 use rndrkit_domain::plan::{PlanId, RateLimit};
 use serde_json::json;
 
@@ -13,7 +13,8 @@ fn caller(account: &str, key: &str) -> Caller {
     Caller {
         key_id: key.parse().unwrap(),
         account_id: account.parse().unwrap(),
-        profile: AccountProfile { external_id: None, plan: PlanId::parse("agency").unwrap().into() }.into(),
+        external_id: None,
+        plan: PlanId::parse("agency").unwrap(),
     }
 }
 

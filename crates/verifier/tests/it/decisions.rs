@@ -96,7 +96,7 @@ async fn a_refusal_names_the_caller_when_the_secret_was_right() {
         assert_eq!(verified.decision.code(), code);
         let caller = caller.as_ref().unwrap();
         assert_eq!((caller.key_id, caller.account_id), (key.id, account), "{code}");
-        assert_eq!(caller.plan.as_ref(), &plan_id("agency"), "{code}");
+        assert_eq!(&caller.plan, &plan_id("agency"), "{code}");
         assert_eq!(budget.is_some(), with_budget, "{code}");
         assert!(verified.watch.is_none(), "{code}");
     }
