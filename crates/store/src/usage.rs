@@ -6,7 +6,7 @@ use rndrkit_domain::id::AccountId;
 use rndrkit_domain::key_text::Digest;
 use rndrkit_domain::time::Timestamp;
 use rndrkit_domain::usage::{AnswerCounts, KeyUsage, LastUse, UsageCounts, UsageDelta, UsagePeriod};
-use sea_orm::{FromQueryResult, Value};
+use sea_orm::{DbBackend, FromQueryResult, Value};
 
 use crate::error::Error;
 use crate::open::Store;
@@ -155,7 +155,7 @@ async fn add_counts(tx: &Transaction, rows: &[(UsageKey, (AccountId, UsageCounts
              redirection = usage.redirection + excluded.redirection,
              client_error = usage.client_error + excluded.client_error,
              server_error = usage.server_error + excluded.server_error",
-        placeholders(rows.len(), 11)
+        placeholders(tx.backend(), rows.len(), 11)
     );
     let values = rows.iter().flat_map(|((key_id, period, start), (account_id, counts))| {
         [
@@ -181,7 +181,7 @@ async fn move_last_uses(tx: &Transaction, rows: &[(Digest, &LastUse)]) -> Result
         "INSERT INTO key_usage (digest, key_id, last_used_at) VALUES {}
          ON CONFLICT (digest) DO UPDATE SET last_used_at = excluded.last_used_at
          WHERE key_usage.last_used_at < excluded.last_used_at",
-        placeholders(rows.len(), 3)
+        placeholders(tx.backend(), rows.len(), 3)
     );
     let values: Vec<Value> = rows
         .iter()
@@ -191,10 +191,15 @@ async fn move_last_uses(tx: &Transaction, rows: &[(Digest, &LastUse)]) -> Result
     Ok(())
 }
 
-/// `($1, $2), ($3, $4)` for two rows of two columns.
-fn placeholders(rows: usize, columns: usize) -> String {
+/// `($1, $2), ($3, $4)` for two rows of two columns, or `(?, ?), (?, ?)` on SQLite. There `$1` is a name, and each
+/// name is compared with all before it: with hundreds of rows that took longer than everything else of the write.
+fn placeholders(backend: DbBackend, rows: usize, columns: usize) -> String {
+    let cell = |row: usize, column: usize| match backend {
+        DbBackend::Sqlite => "?".to_owned(),
+        _ => format!("${}", row * columns + column),
+    };
     let row = |row: usize| {
-        let cells: Vec<String> = (1..=columns).map(|column| format!("${}", row * columns + column)).collect();
+        let cells: Vec<String> = (1..=columns).map(|column| cell(row, column)).collect();
         format!("({})", cells.join(", "))
     };
     (0..rows).map(row).collect::<Vec<_>>().join(", ")
@@ -202,10 +207,13 @@ fn placeholders(rows: usize, columns: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use sea_orm::DbBackend;
+
     use super::placeholders;
 
     #[test]
-    fn parameters_are_numbered_through_all_rows() {
-        assert_eq!(placeholders(2, 2), "($1, $2), ($3, $4)");
+    fn parameters_are_numbered_through_all_rows_and_without_a_name_on_sqlite() {
+        assert_eq!(placeholders(DbBackend::Postgres, 2, 2), "($1, $2), ($3, $4)");
+        assert_eq!(placeholders(DbBackend::Sqlite, 2, 2), "(?, ?), (?, ?)");
     }
 }
