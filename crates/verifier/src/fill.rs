@@ -10,7 +10,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rndrkit_domain::decision::Denial;
 use rndrkit_domain::key_text::Digest;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{AcquireError, Notify, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use crate::entry::{Held, KeyEntry, Refused};
@@ -27,6 +27,9 @@ const LOAD_DEADLINE: Duration = Duration::from_secs(2);
 const LOAD_ATTEMPTS: u32 = 8;
 /// Look-ups waiting or running. Each costs a task; beyond this, saying "unavailable" at once is kinder.
 const MAX_FLIGHTS: usize = 4_096;
+/// Of these, and of the turns, one in so many is kept for addresses that have caused no failure lately: whoever
+/// floods must not use up what a good key needs that nobody has seen before.
+const KEPT_FREE: usize = 4;
 /// How long a refused secret is answered from memory.
 const REFUSED_FOR: Duration = Duration::from_secs(30);
 /// A budget that begins within this time of the process's start may have been spent before it.
@@ -79,6 +82,8 @@ impl Flight {
 pub(crate) struct Flights {
     by_digest: Mutex<HashMap<Digest, Arc<Flight>>>,
     turns: Semaphore,
+    /// For look-ups that addresses with failures cause; each takes a turn beside.
+    suspect_turns: Semaphore,
     /// For look-ups that can wait: see [`Verifier::recheck_in_turn`].
     pub(crate) patient: Semaphore,
 }
@@ -87,8 +92,27 @@ impl Flights {
     pub(crate) fn new(at_once: usize) -> Self {
         let turns = at_once.clamp(1, Semaphore::MAX_PERMITS);
         let patient = Semaphore::new(turns.div_ceil(2));
-        Self { by_digest: Mutex::default(), turns: Semaphore::new(turns), patient }
+        let suspect_turns = Semaphore::new(turns - turns / KEPT_FREE);
+        Self { by_digest: Mutex::default(), turns: Semaphore::new(turns), suspect_turns, patient }
     }
+
+    /// Waits for a turn. `None`: none came free in time.
+    async fn turn(&self, suspect: bool) -> Option<Turn<'_>> {
+        let taken = async {
+            let among_suspects = if suspect { Some(self.suspect_turns.acquire().await?) } else { None };
+            Ok::<_, AcquireError>(Turn {
+                _among_suspects: among_suspects,
+                _among_all: self.turns.acquire().await?,
+            })
+        };
+        timeout(TURN_DEADLINE, taken).await.ok()?.ok()
+    }
+}
+
+/// A look-up's turn, until dropped.
+struct Turn<'a> {
+    _among_all: SemaphorePermit<'a>,
+    _among_suspects: Option<SemaphorePermit<'a>>,
 }
 
 /// Ends a look-up for all who wait when its task ends, however it ends.
@@ -129,9 +153,11 @@ impl Verifier {
     /// that goes away cancels it for nobody.
     fn join(&self, digest: Digest, client: Option<IpAddr>) -> Option<(Arc<Flight>, bool)> {
         let verifier = self.shared()?;
+        let suspect = self.failures().suspects(client, self.clock().monotonic());
+        let room = if suspect { MAX_FLIGHTS - MAX_FLIGHTS / KEPT_FREE } else { MAX_FLIGHTS };
         let flight = {
             let mut flights = self.flights().by_digest.lock();
-            let full = flights.len() >= MAX_FLIGHTS;
+            let full = flights.len() >= room;
             match flights.entry(digest) {
                 Entry::Occupied(flight) => return Some((Arc::clone(flight.get()), false)),
                 Entry::Vacant(_) if full => return None,
@@ -141,20 +167,18 @@ impl Verifier {
         // Made here and not in the task: a runtime that is shutting down drops tasks before they begin.
         let landing = Landing { verifier, digest, flight: Arc::clone(&flight) };
         tokio::spawn(async move {
-            let outcome = landing.verifier.fill(digest, client).await;
+            let outcome = landing.verifier.fill(digest, client, suspect).await;
             let _ = landing.flight.outcome.set(outcome);
         });
         Some((flight, true))
     }
 
-    async fn fill(&self, digest: Digest, client: Option<IpAddr>) -> Outcome {
-        let Ok(Ok(_turn)) = timeout(TURN_DEADLINE, self.flights().turns.acquire()).await else {
-            return Outcome::Failed;
-        };
+    async fn fill(&self, digest: Digest, client: Option<IpAddr>, suspect: bool) -> Outcome {
+        let Some(_turn) = self.flights().turn(suspect).await else { return Outcome::Failed };
         // Asked again, because others may have failed while this one waited.
-        if !self.failures().permits(client, self.clock().monotonic()) {
+        let Some(running) = self.failures().begin(client, self.clock().monotonic()) else {
             return Outcome::Throttled;
-        }
+        };
         self.meters().lookups_running.increment(1.0);
         let outcome = timeout(LOAD_DEADLINE, self.load(digest)).await.unwrap_or_else(|_| {
             self.meters().store_errors.increment(1);
@@ -162,7 +186,7 @@ impl Verifier {
         });
         self.meters().lookups_running.decrement(1.0);
         if matches!(outcome, Outcome::Found { held: Held::Unknown, .. }) {
-            self.failures().charge(client, self.clock().monotonic());
+            running.failed(self.clock().monotonic());
         }
         outcome
     }

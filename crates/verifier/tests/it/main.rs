@@ -10,6 +10,7 @@ mod budget;
 mod caches;
 mod decisions;
 mod fence;
+mod flood;
 mod follower;
 mod history;
 mod metrics;
