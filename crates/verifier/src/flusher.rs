@@ -10,10 +10,13 @@ use tokio::time::{sleep, timeout};
 
 use crate::meters;
 use crate::source::{SourceError, UsageSink};
-use crate::usage::UsageBuffer;
+use crate::usage::{Batch, UsageBuffer};
 
-/// How long one flush may take. Half of the default interval, so that flushes never pile up.
-const FLUSH_DEADLINE: Duration = Duration::from_secs(5);
+/// How long storing one part of a flush may take. Half of the default interval.
+const PART_DEADLINE: Duration = Duration::from_secs(5);
+/// Rows stored at once: few enough to hold up no change that waits for the database, and that a slow one takes
+/// them in time. A flush of all that may wait is some hundred of these.
+const ROWS_AT_ONCE: usize = 2_000;
 /// Attempts of the last flush before the process ends.
 const FINAL_ATTEMPTS: u32 = 3;
 /// Pause between them.
@@ -61,15 +64,19 @@ impl Flusher {
         }
     }
 
-    /// Flushes once, now. What could not be stored stays in memory. A flush that took too long is tried
-    /// again although it may have been stored: use is counted at least once.
+    /// Flushes once, now, in parts. What could not be stored stays in memory. A part that took too long is
+    /// tried again although it may have been stored: use is counted at least once.
     pub async fn flush(&self) -> Result<(), SourceError> {
-        let batch = self.buffer.drain();
-        if batch.is_empty() {
-            return Ok(());
+        let mut all = self.buffer.drain();
+        while let Some(part) = all.take(ROWS_AT_ONCE) {
+            self.store(part).await?;
         }
+        Ok(())
+    }
+
+    async fn store(&self, batch: Batch) -> Result<(), SourceError> {
         let (deltas, last_uses) = (batch.deltas(), batch.last_uses());
-        let stored = timeout(FLUSH_DEADLINE, self.sink.record(&deltas, &last_uses))
+        let stored = timeout(PART_DEADLINE, self.sink.record(&deltas, &last_uses))
             .await
             .unwrap_or_else(|_| Err(SourceError::new("storing use took too long")));
         match stored {

@@ -171,8 +171,11 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+    /// Takes so many rows at most out of it, as a batch of their own. `None` when there are none.
+    pub(crate) fn take(&mut self, rows: usize) -> Option<Self> {
+        let rest = self.rows.len().saturating_sub(rows);
+        let rows = self.rows.split_off(rest);
+        (!rows.is_empty()).then(|| Self { buffer: Arc::clone(&self.buffer), rows })
     }
 
     /// What to add per key and minute, in order of key and minute.

@@ -13,13 +13,27 @@ use tokio::sync::oneshot;
 
 use crate::world::{World, beginning, rate_limit};
 
-#[derive(Default)]
 struct Ledger {
     deltas: Mutex<Vec<UsageDelta>>,
     last_uses: Mutex<Vec<LastUse>>,
     failing: AtomicBool,
     hanging: AtomicBool,
     attempts: AtomicUsize,
+    /// Attempts after which nothing is stored.
+    stops_after: AtomicUsize,
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self {
+            deltas: Mutex::default(),
+            last_uses: Mutex::default(),
+            failing: AtomicBool::default(),
+            hanging: AtomicBool::default(),
+            attempts: AtomicUsize::default(),
+            stops_after: AtomicUsize::new(usize::MAX),
+        }
+    }
 }
 
 impl UsageSink for Ledger {
@@ -29,11 +43,11 @@ impl UsageSink for Ledger {
         last_uses: &'a [LastUse],
     ) -> BoxFuture<'a, Result<(), SourceError>> {
         Box::pin(async move {
-            self.attempts.fetch_add(1, Ordering::SeqCst);
+            let attempt = self.attempts.fetch_add(1, Ordering::SeqCst);
             if self.hanging.load(Ordering::SeqCst) {
                 pending::<()>().await;
             }
-            if self.failing.load(Ordering::SeqCst) {
+            if self.failing.load(Ordering::SeqCst) || attempt >= self.stops_after.load(Ordering::SeqCst) {
                 return Err(SourceError::new("full"));
             }
             self.deltas.lock().extend_from_slice(deltas);
@@ -124,6 +138,32 @@ async fn what_a_failing_or_hanging_sink_did_not_take_is_stored_later() {
     world.ask(&key).await;
     flusher.flush().await.unwrap();
     assert_eq!(ledger.totals(), (2, 0, 0));
+}
+
+#[tokio::test]
+async fn many_keys_are_stored_in_parts_and_what_came_before_a_failure_is_not_stored_again() {
+    const KEYS: usize = 5_000;
+    let world = World::new();
+    let account = world.account_with(rate_limit(60, 10_000));
+    for _ in 0..KEYS {
+        let key = world.old_key(account);
+        world.ask(&key).await;
+    }
+    let ledger = Arc::new(Ledger::default());
+    ledger.stops_after.store(1, Ordering::SeqCst);
+    assert!(flusher(&world, &ledger).flush().await.is_err());
+    let stored = ledger.deltas.lock().len();
+    assert!(stored > 0 && stored < KEYS / 2, "{stored} of {KEYS} in one part");
+    assert_eq!(world.verifier.usage().waiting(), KEYS - stored);
+    ledger.stops_after.store(usize::MAX, Ordering::SeqCst);
+    flusher(&world, &ledger).flush().await.unwrap();
+    let times: std::collections::BTreeMap<_, u32> =
+        ledger.deltas.lock().iter().fold(std::collections::BTreeMap::new(), |mut times, delta| {
+            *times.entry(delta.key_id).or_default() += 1;
+            times
+        });
+    assert_eq!((times.len(), times.values().max()), (KEYS, Some(&1)));
+    assert_eq!((ledger.totals(), ledger.last_uses.lock().len()), ((KEYS as u64, 0, 0), KEYS));
 }
 
 #[tokio::test(start_paused = true)]
