@@ -16,7 +16,8 @@ pub struct VerifyRequest {
     /// What the caller sent in `X-Api-Key`; empty when he sent none. Of several headers send all, joined by
     /// commas: that is refused with 400, as the gateway does.
     pub secret: String,
-    /// How many requests to spend, 0 to the plan's burst; 0 looks without spending; default 1.
+    /// How many requests to spend, 0 to the plan's burst (several nodes share slightly less: 94 of 100); 0 looks
+    /// without spending; default 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<u32>,
     /// Where the caller's request came from.

@@ -77,7 +77,7 @@ async fn answer(
     if let Decision::Denied { denial: Denial::Unavailable, .. } = decision {
         return Err(Box::new(edge.wording.problem(Denial::Unavailable, None, None, exchange.request_id)));
     }
-    if let Some(error) = too_dear(decision, question.cost()) {
+    if let Some(error) = too_dear(edge, decision, question.cost()) {
         return Err(invalid(exchange, error));
     }
     Ok(render(edge, exchange, decision, judged.detail))
@@ -147,12 +147,12 @@ async fn read(body: Incoming) -> Result<bytes::Bytes, (ErrorCode, &'static str)>
     }
 }
 
-/// A cost above the burst can never be met: that is a mistake of the asker, not a spent budget.
-fn too_dear(decision: &Decision, cost: u32) -> Option<FieldError> {
-    let burst = problem::budget_of(decision)?.limit.burst.get();
-    (cost > burst).then(|| FieldError {
+/// A cost above what the full bucket holds can never be met: that is a mistake of the asker, not a spent budget.
+fn too_dear(edge: &Edge, decision: &Decision, cost: u32) -> Option<FieldError> {
+    let largest = edge.verifier.largest_cost(problem::budget_of(decision)?.limit);
+    (cost > largest).then(|| FieldError {
         pointer: "/cost".to_owned(),
-        detail: format!("Send a cost of 0 to {burst}, the burst of the account's plan."),
+        detail: format!("Send a cost of 0 to {largest}, the most that the account's budget ever holds."),
     })
 }
 

@@ -101,7 +101,8 @@ pub fn service(rndrkit: Client) -> Router {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let url = env::var("KEYS_URL").unwrap_or_else(|_| "http://127.0.0.1:8081".to_owned());
-    let rndrkit = Client::new(&url, &env::var("KEYS_TOKEN")?)?;
+    let token = env::var("KEYS_TOKEN").map_err(|_| "set KEYS_TOKEN to a token of scope verify")?;
+    let rndrkit = Client::new(&url, &token)?;
     let port = env::var("PORT").map_or(Ok(3000), |port| port.parse())?;
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     axum::serve(listener, service(rndrkit).into_make_service_with_connect_info::<SocketAddr>()).await?;

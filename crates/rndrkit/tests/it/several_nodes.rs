@@ -64,6 +64,26 @@ async fn promise_8_a_key_with_a_prefix_that_is_new_works_on_nodes_that_began_bef
 }
 
 #[tokio::test]
+async fn a_cost_above_what_nodes_share_is_a_mistake_and_not_a_wait_that_never_ends() {
+    let Some(([one, _other], _database)) = pair_or_notice(&[]).await else { return };
+    let account = one.account("ada@example.com", "agency").await;
+    let (_, secret) = one.key(&account, "Costly").await;
+    let costing = async |cost: u32| {
+        one.operator("POST", "/v1/keys/verify", json!({"secret": secret, "cost": cost})).await
+    };
+    for cost in [95, 100, 101, u32::MAX] {
+        let (status, problem) = costing(cost).await;
+        assert_eq!((status, problem["errors"][0]["pointer"].as_str()), (422, Some("/cost")), "{problem}");
+        assert_eq!(
+            problem["detail"],
+            "Send a cost of 0 to 94, the most that the account's budget ever holds."
+        );
+    }
+    let (status, answer) = costing(94).await;
+    assert_eq!((status, answer["code"].as_str()), (200, Some("valid")), "{answer}");
+}
+
+#[tokio::test]
 async fn the_page_after_a_deletion_says_on_how_many_servers_the_key_is_refused() {
     let Some(([one, other], _database)) = pair_or_notice(&[]).await else { return };
     let account = one.account("ada@example.com", "agency").await;
