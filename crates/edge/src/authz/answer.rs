@@ -4,15 +4,16 @@
 
 use std::fmt::Write;
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
-use rndrkit_domain::decision::{BudgetState, Caller, Decision, Denial};
+use rndrkit_api::error::Problem;
+use rndrkit_domain::decision::{BudgetState, Caller, Decision};
 
 use super::Dialect;
 use crate::body::EdgeBody;
 use crate::credential::TakenFrom;
 use crate::edge::{Edge, Exchange, Judged};
-use crate::problem::{self, RATE_LIMIT, RATE_LIMIT_POLICY, ValueWriter, X_RK_REQUEST_ID};
+use crate::problem::{self, RATE_LIMIT, RATE_LIMIT_POLICY, ValueWriter};
 
 const X_RK_ACCOUNT_ID: HeaderName = HeaderName::from_static("x-rk-account-id");
 const X_RK_EXTERNAL_ID: HeaderName = HeaderName::from_static("x-rk-external-id");
@@ -41,25 +42,20 @@ pub(super) fn answer(
     judged: &Judged,
 ) -> Response<EdgeBody> {
     match &judged.verified.decision {
-        Decision::Allowed { caller, budget } => allowed(exchange, dialect, caller, budget, judged.taken_from),
+        Decision::Allowed { caller, budget } => allowed(dialect, caller, budget, judged.taken_from),
         Decision::Denied { denial, budget, .. } => {
             tracing::debug!(request_id = %exchange.request_id, code = denial.as_str(), "forward auth refused");
             let (budget, detail) = (budget.as_ref(), judged.detail);
-            let response = exchange.deny(edge, *denial, detail, budget);
-            if dialect == Dialect::Nginx {
-                let problem = edge.wording.problem(*denial, detail, budget, exchange.request_id);
-                for_nginx(response, *denial, &serde_json::to_string(&problem).unwrap_or_default())
-            } else {
-                response
-            }
+            let problem = edge.wording.problem(*denial, detail, budget, exchange.request_id);
+            let response = problem::render(&edge.wording, &problem, budget);
+            if dialect == Dialect::Nginx { for_nginx(response, &problem) } else { response }
         }
     }
 }
 
 /// 200 without a body. Every identity header is there and says something: proxies differ in what they make of
-/// one that is missing or empty.
+/// one that is missing or empty. `X-Rk-Request-Id` is on every answer of ours, and so on this one.
 fn allowed(
-    exchange: &Exchange,
     dialect: Dialect,
     caller: &Caller,
     budget: &BudgetState,
@@ -72,7 +68,6 @@ fn allowed(
         (X_RK_EXTERNAL_ID, values.text(external_id.as_bytes())),
         (X_RK_KEY_ID, values.text(caller.key_id.text().as_bytes())),
         (X_RK_PLAN, values.text(caller.plan.as_str().as_bytes())),
-        (X_RK_REQUEST_ID, values.text(exchange.request_id.text().as_bytes())),
         (RATE_LIMIT_POLICY, values.rate_limit_policy(budget)),
         (RATE_LIMIT, values.rate_limit(budget)),
     ];
@@ -108,7 +103,7 @@ const fn key_header(dialect: Dialect, taken_from: TakenFrom) -> Option<(HeaderNa
 
 /// Words a refusal for nginx, which knows 401 and 403, takes every other status for a fault of ours, and
 /// shows its client nothing but a challenge: what its configuration is to pass on stands in headers.
-fn for_nginx(refusal: Response<EdgeBody>, denial: Denial, problem: &str) -> Response<EdgeBody> {
+fn for_nginx(refusal: Response<EdgeBody>, problem: &Problem) -> Response<EdgeBody> {
     let status = match refusal.status() {
         unchanged @ (StatusCode::UNAUTHORIZED | StatusCode::SERVICE_UNAVAILABLE) => unchanged,
         _ => StatusCode::FORBIDDEN,
@@ -116,11 +111,11 @@ fn for_nginx(refusal: Response<EdgeBody>, denial: Denial, problem: &str) -> Resp
     let (parts, _body) = refusal.into_parts();
     let mut headers = parts.headers;
     headers.remove(CONTENT_TYPE);
-    headers.insert(X_RK_DECISION, HeaderValue::from_static(problem::error_code(denial).as_str()));
-    if let Ok(problem) = HeaderValue::try_from(ascii_json(problem)) {
-        headers.insert(X_RK_PROBLEM, problem);
+    headers.insert(X_RK_DECISION, HeaderValue::from_static(problem.code.as_str()));
+    let text = serde_json::to_string(problem).unwrap_or_default();
+    if let Ok(text) = HeaderValue::try_from(ascii_json(&text)) {
+        headers.insert(X_RK_PROBLEM, text);
     }
-    debug_assert!(status != StatusCode::UNAUTHORIZED || headers.contains_key(WWW_AUTHENTICATE));
     let mut response = Response::new(EdgeBody::empty());
     *response.status_mut() = status;
     *response.headers_mut() = headers;

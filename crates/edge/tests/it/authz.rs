@@ -130,7 +130,8 @@ async fn not_knowing_is_503_to_every_proxy_and_says_nothing_about_the_key() {
 
 #[tokio::test]
 async fn whoever_may_not_ask_is_told_so_before_anything_else_and_spends_nothing() {
-    let strangers = World::with(|options| options.authz_callers = vec!["192.0.2.0/24".parse().unwrap()]).await;
+    let strangers =
+        World::with(|options| options.authz_callers = vec!["192.0.2.0/24".parse().unwrap()]).await;
     let unshared = World::with(|options| options.authz_secret = Some(Digest::of("the shared secret"))).await;
     for world in [&strangers, &unshared] {
         let key = world.key();
@@ -139,7 +140,11 @@ async fn whoever_may_not_ask_is_told_so_before_anything_else_and_spends_nothing(
         for dialect in DIALECTS.into_iter().chain(["", "elsewhere"]) {
             for lines in [&good[..], &claims] {
                 let answer = get(world, dialect, lines).await;
-                assert_eq!((answer.status(), answer.code().as_str()), (403, "caller_not_allowed"), "{dialect}");
+                assert_eq!(
+                    (answer.status(), answer.code().as_str()),
+                    (403, "caller_not_allowed"),
+                    "{dialect}"
+                );
             }
         }
     }
@@ -164,10 +169,17 @@ async fn one_question_is_one_request_of_the_budget_whatever_ids_it_carries() {
 #[tokio::test]
 async fn failed_look_ups_are_the_clients_that_the_proxy_names_and_nobody_elses() {
     let world = World::with(|_| {}).await;
-    let guess = || format!("X-Api-Key: {}", rndrkit_domain::key_text::mint(
-        &rndrkit_domain::key_text::KeyPrefix::parse("rk_live_").unwrap(),
-        &rndrkit_domain::random::OsEntropy,
-    ).secret.reveal());
+    let guess = || {
+        format!(
+            "X-Api-Key: {}",
+            rndrkit_domain::key_text::mint(
+                &rndrkit_domain::key_text::KeyPrefix::parse("rk_live_").unwrap(),
+                &rndrkit_domain::random::OsEntropy,
+            )
+            .secret
+            .reveal()
+        )
+    };
     for (dialect, blamed, other) in [
         ("nginx", "X-Real-IP: 203.0.113.1", "X-Real-IP: 203.0.113.101"),
         ("caddy", "X-Forwarded-For: 198.51.100.7, 203.0.113.2", "X-Forwarded-For: 203.0.113.102"),

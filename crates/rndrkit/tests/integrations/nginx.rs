@@ -47,6 +47,10 @@ async fn nginx_passes_on_a_good_key_as_its_account_and_nothing_forged() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nginx_gives_every_refusal_its_own_status_and_words() {
     let Some(world) = start().await else { return };
+    let many = vec!["X-Many: 1"; 97];
+    let refused = world.get(&many).await;
+    refused.assert_problem("too many headers", 431, "headers_too_large");
+    assert!(refused.header("retry-after").is_none(), "{refused:?}");
     world::refusals_keep_their_status_and_words(&world).await;
 }
 
