@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
 
+use crate::addresses::Presence;
 use crate::intake::Tally;
 use crate::meters::ConnectionCount;
 use crate::workers::Place;
@@ -32,30 +33,32 @@ pub(crate) struct Connection {
     pub(crate) tally: Arc<Tally>,
     cut: Notify,
     phase: watch::Receiver<Phase>,
-    _place: Place,
-    _permit: OwnedSemaphorePermit,
-    _count: ConnectionCount,
+    _shares: Shares,
+}
+
+/// What a connection takes of what there is, and gives back when it is gone.
+#[expect(dead_code, reason = "kept for what dropping them gives back")]
+pub(crate) struct Shares {
+    /// Its worker.
+    pub(crate) place: Place,
+    /// One of the listener's connections.
+    pub(crate) permit: OwnedSemaphorePermit,
+    /// One of its address's connections.
+    pub(crate) presence: Presence,
+    /// What is shown of it.
+    pub(crate) count: ConnectionCount,
 }
 
 impl Connection {
-    pub(crate) fn new(
-        peer: SocketAddr,
-        tls: bool,
-        place: Place,
-        phase: watch::Receiver<Phase>,
-        permit: OwnedSemaphorePermit,
-        count: ConnectionCount,
-    ) -> Self {
+    pub(crate) fn new(peer: SocketAddr, tls: bool, phase: watch::Receiver<Phase>, shares: Shares) -> Self {
         Self {
             peer,
             tls,
-            worker: place.worker,
+            worker: shares.place.worker,
             tally: Arc::default(),
             cut: Notify::new(),
             phase,
-            _place: place,
-            _permit: permit,
-            _count: count,
+            _shares: shares,
         }
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use http::header::{CONNECTION, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Version};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use rndrkit_api::error::ErrorCode;
 use rndrkit_domain::decision::{BudgetState, Decision, Denial};
 use rndrkit_domain::id::RequestId;
@@ -191,6 +191,10 @@ impl Edge {
     }
 }
 
+/// Said of a body that is larger than [`Limits::max_body_bytes`](crate::Limits::max_body_bytes).
+pub(crate) const BODY_TOO_LARGE: &str =
+    "The request's body is larger than what is passed on. Send it in parts.";
+
 fn is_origin(route: &Route) -> bool {
     let upstream = &route.upstream;
     matches!(upstream.scheme_str(), Some("http" | "https"))
@@ -287,7 +291,7 @@ pub struct Service {
 }
 
 impl Service {
-    pub(crate) fn edge(&self) -> &Edge {
+    pub(crate) fn edge(&self) -> &Arc<Edge> {
         &self.edge
     }
 
@@ -340,6 +344,9 @@ impl Service {
 
     async fn judge(&self, mut exchange: Exchange, request: Request<Incoming>) -> Response<EdgeBody> {
         match shape::check(request.version(), request.uri(), request.headers()) {
+            Ok(_) if request.body().size_hint().lower() > self.edge.options.limits.max_body_bytes => {
+                exchange.refuse_and_close(&self.edge, ErrorCode::PayloadTooLarge, BODY_TOO_LARGE)
+            }
             Ok(host) => {
                 exchange.host = host;
                 self.dispatch(&exchange, request).await

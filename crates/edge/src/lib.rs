@@ -3,6 +3,7 @@
 //! Every request is dispatched by its path; what is not the data plane's goes to an opaque service. Deliberately
 //! absent: SQL, what a decision rests on (`rndrkit-verifier`), and every page or call of the control plane.
 
+mod addresses;
 mod authz;
 mod body;
 mod client_address;
@@ -22,13 +23,15 @@ mod rarely;
 mod serve;
 mod shape;
 mod stall;
+mod tls;
 mod verify;
 mod workers;
 
 pub use body::{BoxError, EdgeBody};
 pub use edge::{Edge, EdgeError, Fallback, Service};
-pub use listener::{BindError, Listener, TlsError};
+pub use listener::{BindError, Listener};
 pub use meters::describe_metrics;
 pub use options::{EdgeOptions, HostRule, KeyRule, Limits, PlanNames, PreflightRule, Route};
 pub use serve::serve;
+pub use tls::TlsError;
 pub use workers::{WorkerThreads, Workers};

@@ -51,6 +51,13 @@ impl DoorMeters {
     }
 }
 
+/// Changes of TLS files that were taken, and that could not be.
+#[derive(Clone)]
+pub(crate) struct ReloadCounts {
+    pub(crate) loaded: Counter,
+    pub(crate) failed: Counter,
+}
+
 /// All handles of the data plane.
 pub(crate) struct Meters {
     gateway: DoorMeters,
@@ -61,6 +68,10 @@ pub(crate) struct Meters {
     pub(crate) streams_cut: Counter,
     /// Requests that an upstream failed: not reached, broken, or too slow.
     pub(crate) upstream_failures: Counter,
+    /// Connections closed at once, because their address has enough.
+    pub(crate) connections_refused: Counter,
+    /// Changes of the TLS files.
+    pub(crate) tls_reloads: ReloadCounts,
     public_connections: Gauge,
     gateway_connections: Gauge,
     internal_connections: Gauge,
@@ -86,6 +97,11 @@ impl Meters {
             authz: DoorMeters::new(Door::Authz),
             streams_cut: counter!("rndrkit_streams_cut_total"),
             upstream_failures: counter!("rndrkit_upstream_failures_total"),
+            connections_refused: counter!("rndrkit_connections_refused_total"),
+            tls_reloads: ReloadCounts {
+                loaded: counter!("rndrkit_tls_reloads_total", "outcome" => "loaded"),
+                failed: counter!("rndrkit_tls_reloads_total", "outcome" => "failed"),
+            },
             public_connections: gauge!("rndrkit_connections", "listener" => "public"),
             gateway_connections: gauge!("rndrkit_connections", "listener" => "gateway"),
             internal_connections: gauge!("rndrkit_connections", "listener" => "internal"),
@@ -142,5 +158,10 @@ pub fn describe_metrics() {
         "rndrkit_streams_cut_total",
         "Streams and slow exchanges ended because their key was, or because nobody could tell any more"
     );
+    describe_counter!(
+        "rndrkit_connections_refused_total",
+        "Connections closed at once, because their address had its share of them"
+    );
+    describe_counter!("rndrkit_tls_reloads_total", "Changes of the TLS files, by whether they could be used");
     describe_counter!("rndrkit_upstream_failures_total", "Requests that an upstream did not answer properly");
 }

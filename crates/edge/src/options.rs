@@ -78,11 +78,18 @@ impl Route {
 pub struct Limits {
     /// Connections that one listener holds at once, upgraded ones included; further ones wait unaccepted.
     pub max_connections: usize,
+    /// Connections that one address (/64 in IPv6) holds at once on one listener; further ones are closed. Trusted
+    /// proxies speak for many and have no such bound.
+    pub max_connections_per_address: usize,
+    /// The largest body of a request that is passed on, in bytes.
+    pub max_body_bytes: u64,
     /// Longest time from a connection's readiness to the end of a request's headers. Also how long an idle
     /// connection is kept.
     pub header_timeout: Duration,
     /// Longest time for a TLS handshake.
     pub handshake_timeout: Duration,
+    /// How often the TLS files are looked at, to take new ones.
+    pub tls_check_interval: Duration,
     /// Longest time in which a client may take none of the bytes that wait for it.
     pub write_stall: Duration,
     /// Longest pause between two pieces of a request's body.
@@ -110,9 +117,16 @@ impl Default for Limits {
         Self {
             // Each costs a descriptor here and one toward the upstream; containers often allow 16 Ki or more.
             max_connections: 8_192,
+            // A quarter: one client can be busy, and cannot shut the others out.
+            max_connections_per_address: 2_048,
+            // Nothing is collected here, so it is the upstream that knows how much it can take. This is what the
+            // usual object stores take in one piece.
+            max_body_bytes: 5 * 1024 * 1024 * 1024,
             // A head fits in a few packets; the usual 30 s leave room for the worst mobile link.
             header_timeout: Duration::from_secs(30),
             handshake_timeout: Duration::from_secs(10),
+            // Two small files; certificates are renewed days ahead.
+            tls_check_interval: Duration::from_secs(10),
             write_stall: Duration::from_secs(60),
             body_stall: Duration::from_secs(60),
             connect_timeout: Duration::from_secs(5),

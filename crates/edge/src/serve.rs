@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use crate::connection::{Connection, Phase};
+use crate::addresses::Addresses;
+use crate::connection::{Connection, Phase, Shares};
 use crate::drive::drive;
 use crate::edge::Service;
 use crate::intake::Protocol;
@@ -34,10 +36,17 @@ pub async fn serve(
     workers: Workers,
     shutdown: impl Future<Output = ()>,
 ) {
-    let limits = service.edge().options.limits.clone();
+    let edge = service.edge().clone();
+    let limits = &edge.options.limits;
     let phase = watch::Sender::new(Phase::Running);
     let permits = Arc::new(Semaphore::new(limits.max_connections));
     let Listener { socket, tls } = listener;
+    // Ended with this function.
+    let mut watching = JoinSet::new();
+    if let Some(tls) = &tls {
+        watching.spawn(tls.clone().keep_fresh(limits.tls_check_interval, edge.meters.tls_reloads.clone()));
+    }
+    let addresses = Addresses::default();
     let mut shutdown = pin!(shutdown);
     loop {
         let accepted = tokio::select! {
@@ -46,12 +55,19 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, peer, permit)) => {
-                let count = service.edge().meters.connected(service.listener_kind());
+                let trusted = &edge.options.trusted_proxies;
+                let presence = addresses.enter(peer.ip(), limits.max_connections_per_address, trusted);
+                let Some(presence) = presence else {
+                    edge.meters.connections_refused.increment(1);
+                    continue;
+                };
+                let count = edge.meters.connected(service.listener_kind());
                 let place = workers.take_place();
                 let worker = place.spawner();
-                let connection =
-                    Connection::new(peer, tls.is_some(), place, phase.subscribe(), permit, count);
-                worker.spawn(run(stream, Arc::new(connection), service.clone(), tls.clone()));
+                let shares = Shares { place, permit, presence, count };
+                let connection = Connection::new(peer, tls.is_some(), phase.subscribe(), shares);
+                let acceptor = tls.as_ref().map(|tls| tls.acceptor());
+                worker.spawn(run(stream, Arc::new(connection), service.clone(), acceptor));
             }
             Err(error) if concerns_one_connection(&error) => {}
             Err(error) => {

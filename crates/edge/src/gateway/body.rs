@@ -17,11 +17,17 @@ use super::headers;
 use super::long::{Kind, StreamGuard, WATCH_AFTER};
 use super::upstream::UpstreamBody;
 use crate::body::BoxError;
+use crate::options::Limits;
 
 /// The other side sent nothing for too long.
 #[derive(Debug, thiserror::Error)]
 #[error("no piece of the body arrived for {0:?}")]
 pub(crate) struct Stalled(Duration);
+
+/// The caller sent more than is passed on.
+#[derive(Debug, thiserror::Error)]
+#[error("the body is larger than what is passed on")]
+pub(crate) struct TooLarge;
 
 /// Measures one pause at a time.
 #[derive(Default)]
@@ -51,6 +57,7 @@ impl Pause {
 pub(crate) struct Passage {
     pieces: AtomicU64,
     failed: AtomicBool,
+    too_large: AtomicBool,
     sent: AtomicBool,
     /// None where no key was wanted.
     guard: Option<StreamGuard>,
@@ -61,6 +68,7 @@ impl Passage {
         Self {
             pieces: AtomicU64::new(0),
             failed: AtomicBool::new(false),
+            too_large: AtomicBool::new(false),
             sent: AtomicBool::new(false),
             guard,
         }
@@ -93,7 +101,12 @@ impl Passage {
         self.pieces.load(Ordering::Relaxed)
     }
 
-    /// Whether the caller broke off or stalled.
+    /// Whether the caller sent more than is passed on.
+    pub(crate) fn is_too_large(&self) -> bool {
+        self.too_large.load(Ordering::Acquire)
+    }
+
+    /// Whether the caller broke off, stalled or sent too much.
     pub(crate) fn failed(&self) -> bool {
         self.failed.load(Ordering::Acquire)
     }
@@ -105,17 +118,20 @@ pub(crate) struct RequestBody {
     inner: Option<Incoming>,
     longest_pause: Duration,
     pause: Pause,
+    /// Bytes that may still come.
+    left: u64,
     passage: Arc<Passage>,
 }
 
 impl RequestBody {
-    pub(crate) fn new(inner: Incoming, longest_pause: Duration, passage: Arc<Passage>) -> Self {
-        Self { inner: Some(inner), longest_pause, pause: Pause::default(), passage }
+    pub(crate) fn new(inner: Incoming, limits: &Limits, passage: Arc<Passage>) -> Self {
+        let (longest_pause, left) = (limits.body_stall, limits.max_body_bytes);
+        Self { inner: Some(inner), longest_pause, pause: Pause::default(), left, passage }
     }
 
     /// No body.
     pub(crate) fn none(passage: Arc<Passage>) -> Self {
-        Self { inner: None, longest_pause: Duration::MAX, pause: Pause::default(), passage }
+        Self { inner: None, longest_pause: Duration::MAX, pause: Pause::default(), left: 0, passage }
     }
 }
 
@@ -137,6 +153,14 @@ impl Body for RequestBody {
         match Pin::new(inner).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.pause.end();
+                // Its length was looked at before, if it had told one.
+                let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+                let Some(left) = self.left.checked_sub(length) else {
+                    self.passage.too_large.store(true, Ordering::Release);
+                    self.passage.failed.store(true, Ordering::Release);
+                    return Poll::Ready(Some(Err(TooLarge.into())));
+                };
+                self.left = left;
                 self.passage.pieces.fetch_add(1, Ordering::Relaxed);
                 Poll::Ready(Some(Ok(cleaned(frame))))
             }

@@ -29,7 +29,7 @@ use self::path::{RouteTable, Target};
 use self::tunnel::Tunnel;
 use self::upstream::{Answer, AnswerBody, Outbound, UpstreamError};
 use crate::body::EdgeBody;
-use crate::edge::{Edge, Exchange, Fallback};
+use crate::edge::{BODY_TOO_LARGE, Edge, Exchange, Fallback};
 use crate::meters::Door;
 use crate::options::{HostRule, KeyRule, PreflightRule, Route};
 use crate::{credential, own, problem};
@@ -199,10 +199,13 @@ async fn forward(
         passage.end_sending();
         None
     } else {
-        Some(RequestBody::new(incoming, edge.options.limits.body_stall, passage.clone()))
+        Some(RequestBody::new(incoming, &edge.options.limits, passage.clone()))
     };
     let response = match edge.upstream.send(origin, connection.worker, &outbound, body, &passage).await {
         Ok(answer) => relay(edge, exchange, answer, client_upgrade, &passage),
+        Err(UpstreamError::CallerBody) if passage.is_too_large() => {
+            exchange.refuse(edge, ErrorCode::PayloadTooLarge, BODY_TOO_LARGE)
+        }
         Err(error) => failed(edge, exchange, route, &error),
     };
     if let Some(guard) = passage.guard() {

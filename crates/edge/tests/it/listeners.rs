@@ -236,6 +236,66 @@ async fn with_a_certificate_the_listener_is_encrypted_and_says_so_onwards() {
     assert!(!answer.starts_with("HTTP"), "{answer}");
 }
 
+/// The certificate that a new connection is shown.
+async fn shown(address: std::net::SocketAddr, trusted: &[&CertifiedKey<KeyPair>]) -> Vec<u8> {
+    let mut roots = rustls::RootCertStore::empty();
+    for certified in trusted {
+        roots.add(certified.cert.der().clone()).unwrap();
+    }
+    let config = rustls::ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let stream = TcpStream::connect(address).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
+    stream.get_ref().1.peer_certificates().unwrap()[0].to_vec()
+}
+
+#[tokio::test]
+async fn new_tls_files_are_taken_without_a_restart_and_broken_ones_are_not() {
+    let (old, new) = (certificate(), certificate());
+    let folder = tempfile::tempdir().unwrap();
+    let (chain, key_file) = (folder.path().join("chain.pem"), folder.path().join("key.pem"));
+    std::fs::write(&chain, old.cert.pem()).unwrap();
+    std::fs::write(&key_file, old.signing_key.serialize_pem()).unwrap();
+    let upstream = Upstream::simple().await;
+    let world = World::over(&upstream).await;
+    let mut options = EdgeOptions::new("https://localhost", Digest::of("t"));
+    options.routes = vec![Route::new("/api/", upstream.uri())];
+    options.limits.tls_check_interval = Duration::from_millis(10);
+    let edge = Edge::new(options, world.verifier.clone(), world.clock.clone(), Arc::new(OsEntropy)).unwrap();
+    let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let listener = listener.with_tls(&chain, &key_file).unwrap();
+    let serving = start_on(listener, edge.public(recording_fallback(Arc::default())));
+
+    let connector = TlsConnector::from(Arc::new(trusting(&old)));
+    let stream = TcpStream::connect(serving.address).await.unwrap();
+    let stream = connector.connect(ServerName::try_from("localhost").unwrap(), stream).await.unwrap();
+    let mut begun_before = Reader::new(stream);
+
+    // A key that belongs to another certificate, then none at all: nothing changes for callers.
+    std::fs::write(&chain, new.cert.pem()).unwrap();
+    for _ in 0..5 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert_eq!(shown(serving.address, &[&old, &new]).await, old.cert.der().to_vec());
+    }
+    std::fs::remove_file(&key_file).unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(shown(serving.address, &[&old, &new]).await, old.cert.der().to_vec());
+
+    std::fs::write(&key_file, new.signing_key.serialize_pem()).unwrap();
+    let taken = async {
+        while shown(serving.address, &[&old, &new]).await != new.cert.der().to_vec() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(crate::wire::PATIENCE, taken).await.expect("the new pair is taken");
+    begun_before.send(request("GET /api/x", &[&world.key().line()], "")).await;
+    assert_eq!(begun_before.answer().await.status(), 200);
+}
+
 #[tokio::test]
 async fn unusable_tls_files_are_named() {
     let folder = tempfile::tempdir().unwrap();

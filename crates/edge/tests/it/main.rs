@@ -8,10 +8,13 @@
 )]
 
 mod admission;
+mod authz;
 mod failures;
 mod framing;
 mod headers;
 mod hostile;
+mod http2;
+mod limits;
 mod listeners;
 mod metrics;
 mod own;

@@ -113,6 +113,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
         self.read_to_end().await.is_empty()
     }
 
+    /// Whether the peer closed without waiting for anything; soon, or it has not.
+    pub(crate) async fn is_closed_already(&mut self) -> bool {
+        self.buffer.reserve(1);
+        let reading = self.stream.read_buf(&mut self.buffer);
+        matches!(timeout(Duration::from_millis(200), reading).await, Ok(Ok(0) | Err(_)))
+    }
+
     /// First line and headers; interim answers are passed over.
     pub(crate) async fn head(&mut self) -> Message {
         loop {
