@@ -251,16 +251,17 @@ impl Found<'_> {
         self.shelf.slots.entry(self.at)
     }
 
-    /// Notes that it was of use: it stays a little longer.
-    pub(crate) fn hit(&mut self) {
-        self.shelf.hits = self.shelf.hits.saturating_add(1);
-        self.shelf.slots.touch(self.at);
-    }
-
-    /// Counts a request.
-    pub(crate) fn count(mut self, digest: &Digest, at: Timestamp, what: Use) {
-        let Some(whose) = self.entry().map(KeyEntry::owner) else { return };
-        self.table.row(&mut self.shelf, Some(self.at), digest, whose, at, |row| row.count(what, at));
+    /// Notes that it was of use, so that it stays a little longer; and counts the request, if it counts.
+    #[inline]
+    pub(crate) fn used(mut self, digest: &Digest, counted: Option<(Timestamp, Use)>) {
+        let shelf = &mut *self.shelf;
+        shelf.hits = shelf.hits.saturating_add(1);
+        let Some((whose, row)) = shelf.slots.touch(self.at) else { return };
+        let Some((at, what)) = counted else { return };
+        match shelf.rows.get_mut(row).filter(|row| row.is_of(digest, at)) {
+            Some(row) => row.count(what, at),
+            None => self.table.row(shelf, Some(self.at), digest, whose, at, |row| row.count(what, at)),
+        }
     }
 }
 

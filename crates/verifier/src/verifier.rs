@@ -236,7 +236,7 @@ impl Verifier {
         // Prefix and checksum are not looked at: a text whose SHA-256 is that of a good key is that key.
         let digest = Digest::of_bytes(ask.secret);
         let now = self.trusted_now()?;
-        if let Some(mut found) = self.good.find(&digest) {
+        if let Some(found) = self.good.find(&digest) {
             let entry = found.entry()?;
             // Before the entry is found current: see `recall`.
             let seen = entry.account.changes();
@@ -246,10 +246,7 @@ impl Verifier {
             let asked = Asked { digest, cost: ask.cost, seen, now };
             let mut used = None;
             let step = self.decide(&asked, entry, None, &mut used);
-            found.hit();
-            if let Some(used) = used {
-                found.count(&digest, self.date(now), used);
-            }
+            found.used(&digest, used.map(|used| (self.date(now), used)));
             return Some(step);
         }
         let prefixes = self.prefixes.get();

@@ -4,6 +4,7 @@
 //! Nothing is left behind where a key was: those after it move up. Keys go by second chance: a hand passes over
 //! them and takes the first that was not used since it last came by.
 
+use rndrkit_domain::id::{AccountId, KeyId};
 use rndrkit_domain::key_text::Digest;
 
 use crate::entry::KeyEntry;
@@ -79,6 +80,7 @@ impl Slots {
         self.slots.get(at)?.as_ref()
     }
 
+    #[inline]
     fn slot_mut(&mut self, at: usize) -> Option<&mut Slot> {
         self.slots.get_mut(at)?.as_mut()
     }
@@ -98,10 +100,12 @@ impl Slots {
         }
     }
 
-    pub(super) fn touch(&mut self, at: usize) {
-        if let Some(slot) = self.slot_mut(at) {
-            slot.used_lately = true;
-        }
+    /// Marks a key as used; says whose it is, and where its use is counted.
+    #[inline]
+    pub(super) fn touch(&mut self, at: usize) -> Option<((KeyId, AccountId), usize)> {
+        let slot = self.slot_mut(at)?;
+        slot.used_lately = true;
+        Some((slot.entry.owner(), slot.row as usize))
     }
 
     /// Puts a key in whose secret is not here.

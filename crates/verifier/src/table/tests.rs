@@ -82,7 +82,8 @@ fn a_full_table_holds_its_bound_and_no_more_and_counts_who_went() {
 #[test]
 fn keys_in_use_outlive_a_stream_of_keys_that_are_used_once() {
     let (table, entry) = (table(1_000), Maker::new().entry());
-    let use_all = || (0..200).for_each(|number| table.find(&digest(number)).unwrap().hit());
+    let use_all =
+        || (0..200).for_each(|number| table.find(&digest(number)).unwrap().used(&digest(number), None));
     (0..200).for_each(|number| table.insert(digest(number), &entry));
     for passing in 1_000..20_000 {
         if passing % 100 == 0 {

@@ -55,7 +55,7 @@ impl UsageBuffer {
 
     /// As the hot path counts: with the key found.
     fn record_found(&self, key: &Key, at: Timestamp, what: Use) {
-        self.table.find(&key.digest).unwrap().count(&key.digest, at, what);
+        self.table.find(&key.digest).unwrap().used(&key.digest, Some((at, what)));
     }
 
     fn hold(&self, key: &Key) {
