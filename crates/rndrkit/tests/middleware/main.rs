@@ -18,5 +18,6 @@ mod documents;
 #[path = "../it/harness.rs"]
 #[allow(dead_code, reason = "one harness for all test binaries; each uses what it needs")]
 mod harness;
+mod log;
 mod rules;
 mod services;
