@@ -1,6 +1,6 @@
 //! Bodies in chunks whose sizes, extensions, line ends or trailers can be read in two ways.
 
-use super::smuggling::Trial;
+use super::trial::Trial;
 use super::{Way, on_both_ways};
 
 /// A POST whose body, in chunks, is given as it stands.
@@ -61,6 +61,13 @@ async fn a_chunk_is_as_long_as_it_says_and_ends_in_cr_lf(way: Way) {
         "5\r\nhello\r\n0\r\r\n",
         "5\r\nhello\r\n\r\n0\r\n\r\n",
     ] {
+        broken(&trial, body).await;
+    }
+}
+
+async fn line_ends_in_chunks_are_cr_lf(way: Way) {
+    let trial = Trial::begin(way).await;
+    for body in ["5\r\nhello\r\n0\r\n\n", "5\r\nhello\r\n0\r\nT: 1\n\r\n"] {
         broken(&trial, body).await;
     }
 }
@@ -154,6 +161,7 @@ async fn what_follows_the_last_chunk_is_the_next_request(way: Way) {
 }
 
 on_both_ways! {
+    line_ends_in_chunks_are_cr_lf,
     a_chunk_size_is_a_hexadecimal_number_that_fits,
     a_chunk_is_as_long_as_it_says_and_ends_in_cr_lf,
     short_extensions_are_read_over_and_do_not_travel,

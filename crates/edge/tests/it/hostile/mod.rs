@@ -7,7 +7,7 @@
 //! | an identity header in another spelling | `identity` |
 //! | two credentials, or two in one | `identity` |
 //! | forwarded headers of a stranger | `identity` |
-//! | one request that two servers cut apart at different places | `smuggling`, `chunks` |
+//! | one request that two servers cut apart at different places | `smuggling`, `chunks`, `frames` |
 //! | one path that two servers read differently | `paths` |
 //! | one request that spends twice, because it is sent twice | `upstreams` |
 //! | methods and upgrades that are not like other requests | `smuggling`, `vanishing` |
@@ -19,11 +19,13 @@ mod bounds;
 mod chunks;
 mod client;
 mod faulty;
+mod frames;
 mod identity;
 mod leaks;
 mod paths;
 mod recorder;
 mod smuggling;
+mod trial;
 mod upstreams;
 mod vanishing;
 

@@ -1,70 +1,8 @@
 //! Requests that two servers might cut apart at different places. Each is followed by a second request on the
 //! same connection, which must be served as what it is or not at all.
 
-use std::cell::RefCell;
-
-use super::client::{Heard, send};
-use super::recorder::Recorder;
+use super::trial::Trial;
 use super::{Way, on_both_ways};
-use crate::world::World;
-
-/// A world, and what its upstream was sent. What went wrong is told at the end, all of it.
-pub(super) struct Trial {
-    pub(super) upstream: Recorder,
-    pub(super) world: World,
-    wrong: RefCell<Vec<String>>,
-}
-
-impl Drop for Trial {
-    fn drop(&mut self) {
-        let wrong = self.wrong.borrow();
-        assert!(std::thread::panicking() || wrong.is_empty(), "\n{}", wrong.join("\n"));
-    }
-}
-
-impl Trial {
-    pub(super) async fn begin(way: Way) -> Self {
-        let upstream = Recorder::start().await;
-        let world = super::world(way, upstream.uri()).await;
-        Self { upstream, world, wrong: RefCell::default() }
-    }
-
-    /// Notes unless it holds.
-    pub(super) fn check(&self, holds: bool, what: &str) {
-        if !holds {
-            self.wrong.borrow_mut().push(what.to_owned());
-        }
-    }
-
-    /// Sends bytes in which `{K}` is a good key's header line, and after them a request for `/api/smuggled`.
-    pub(super) async fn send(&self, bytes: &str) -> Heard {
-        self.upstream.forget();
-        let key = self.world.key().line();
-        let after = format!("GET /api/smuggled HTTP/1.1\r\nHost: a\r\n{key}\r\nConnection: close\r\n\r\n");
-        let heard = send(self.world.public, bytes.replace("{K}", &key) + &after).await;
-        self.check(!heard.left_open, &format!("left open after {bytes:?}"));
-        heard
-    }
-
-    /// The request is refused, with words; nothing of it or after it goes anywhere.
-    pub(super) async fn refused(&self, bytes: &str) {
-        let heard = self.send(bytes).await;
-        let seen = self.upstream.bytes();
-        let statuses = heard.statuses();
-        self.check(statuses == [400] && seen.is_empty(), &format!("{statuses:?} {bytes:?} {seen:?}"));
-    }
-
-    /// The request passes, as one with this body, and so does the one after it.
-    pub(super) async fn passes(&self, bytes: &str, body: &str) {
-        let heard = self.send(bytes).await;
-        let requests = self.upstream.requests();
-        let as_sent = heard.statuses() == [200, 200]
-            && self.upstream.targets() == ["/api/x", "/api/smuggled"]
-            && requests[0].text() == body;
-        let seen = self.upstream.bytes();
-        self.check(as_sent, &format!("{:?} {bytes:?} {seen:?}", heard.statuses()));
-    }
-}
 
 /// A POST with these header lines beside the usual ones, and a body in chunks.
 pub(super) fn post(lines: &str) -> String {
@@ -74,6 +12,22 @@ pub(super) fn post(lines: &str) -> String {
 /// A POST with these header lines beside the usual ones, and a body of five bytes.
 pub(super) fn five(lines: &str) -> String {
     format!("POST /api/x HTTP/1.1\r\nHost: a\r\n{{K}}\r\n{lines}\r\nhello")
+}
+
+async fn two_framings_are_refused_in_both_orders_and_in_every_spelling(way: Way) {
+    let trial = Trial::begin(way).await;
+    for lines in [
+        "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n",
+        "content-length: 15\r\ntransfer-encoding: CHUNKED\r\n",
+        "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n",
+        "Content-Length: 4\r\nX-Between: 1\r\nTransfer-Encoding:chunked\r\n",
+        "Content-Length: 4\r\nTransfer-Encoding: identity\r\n",
+        "Content-Length: 4\r\nTransfer-Encoding: \r\n",
+        "Content-Length: \r\nTransfer-Encoding: chunked\r\n",
+    ] {
+        trial.refused(&post(lines)).await;
+    }
 }
 
 async fn a_length_is_one_number_in_digits(way: Way) {
@@ -161,7 +115,7 @@ async fn chunked_is_chunked_in_any_case_and_with_white_space_around_it(way: Way)
     }
 }
 
-async fn lines_end_in_cr_lf_and_hold_no_other_control_character(way: Way) {
+async fn a_head_holds_no_stray_control_character(way: Way) {
     let trial = Trial::begin(way).await;
     for bytes in [
         "GET /api/x HTTP/1.1\rHost: a\r\n{K}\r\n\r\n",
@@ -174,6 +128,21 @@ async fn lines_end_in_cr_lf_and_hold_no_other_control_character(way: Way) {
         "GET /api/x HTTP/1.1\r\nHost: a\r\n{K}\r\nX: 1\u{7f}2\r\n\r\n",
         "GET /api/x\0 HTTP/1.1\r\nHost: a\r\n{K}\r\n\r\n",
         "GET /api/x\u{1} HTTP/1.1\r\nHost: a\r\n{K}\r\n\r\n",
+    ] {
+        trial.refused(bytes).await;
+    }
+}
+
+async fn lines_end_in_cr_lf(way: Way) {
+    let trial = Trial::begin(way).await;
+    for bytes in [
+        "GET /api/x HTTP/1.1\nHost: a\n{K}\n\n",
+        "GET /api/x HTTP/1.1\r\nHost: a\n{K}\r\n\r\n",
+        "GET /api/x HTTP/1.1\nHost: a\r\n{K}\r\n\r\n",
+        "GET /api/x HTTP/1.1\r\nHost: a\r\n{K}\n\r\n",
+        "GET /api/x HTTP/1.1\r\nHost: a\r\n{K}\r\n\n",
+        "GET /api/x HTTP/1.1\r\nHost: a\r\n{K}\r\nX: y\nTransfer-Encoding: chunked\r\n\r\n",
+        "\nGET /api/x HTTP/1.1\r\nHost: a\r\n{K}\r\n\r\n",
     ] {
         trial.refused(bytes).await;
     }
@@ -374,7 +343,9 @@ on_both_ways! {
     a_length_with_white_space_around_it_is_that_length,
     the_only_coding_is_chunked_and_it_is_said_once,
     chunked_is_chunked_in_any_case_and_with_white_space_around_it,
-    lines_end_in_cr_lf_and_hold_no_other_control_character,
+    a_head_holds_no_stray_control_character,
+    lines_end_in_cr_lf,
+    two_framings_are_refused_in_both_orders_and_in_every_spelling,
     header_lines_are_a_name_a_colon_and_a_value,
     a_request_names_one_host,
     an_absolute_target_names_the_host_whatever_the_header_says,
