@@ -28,6 +28,13 @@ cargo xtask tidy
     Checks the house rules: file headers, lengths, banned words, dependency arrows, links.
 cargo xtask fuzz [--seconds N | --runs N]
     Fuzzes the reader of key texts on the stable toolchain (60 seconds when not told).
+cargo xtask bench [gateway|forward-auth|verification|memory|flood|start|cold|all] [--rounds N] [--seconds S]
+                  [--quick] [--json] [--programs FOLDER]
+    Measures the product beside its peers, in turns, and writes docs/benchmarks.md. Keep the machine quiet meanwhile.
+      --quick     short and small, to see that everything works; writes nothing
+      --programs  takes rndrkit and rndrkit-bench, ready built, from a folder
+cargo xtask instructions [--write]
+    Counts the instructions of one verification in the process and compares them with crates/verifier/instructions.txt.
 cargo xtask instructions gateway [--profile release] [--programs FOLDER] [--path /] [--top]
 cargo xtask instructions authz --path /authz/nginx [...]
     Counts the instructions of one request to the gateway or to forward auth in user space (valgrind): 1,000 keys,
@@ -44,6 +51,7 @@ fn main() -> ExitCode {
         Some((&"tidy", [])) => tidy::run(),
         Some((&"fuzz", rest)) => fuzz_alone(rest),
         Some((&"faults", rest)) => plant_faults(rest),
+        Some((&"bench", rest)) => bench::Options::read(rest).and_then(|options| bench::run(&options)),
         Some((&"instructions", rest)) => count_instructions(rest),
         Some((&("help" | "--help" | "-h"), _)) => {
             println!("{HELP}");
@@ -105,12 +113,14 @@ fn plant_faults(arguments: &[&str]) -> Outcome<()> {
 
 fn count_instructions(arguments: &[&str]) -> Outcome<()> {
     let authz = match arguments.first() {
+        None => return instructions::verification::run(false),
+        Some(&"--write") => return instructions::verification::run(true),
         Some(&"gateway") => false,
         Some(&"authz") => true,
-        _ => return Err("instructions takes gateway or authz".into()),
+        _ => return Err("instructions takes gateway, authz, --write or nothing".into()),
     };
     let path = if authz { "/authz/nginx" } else { "/" };
-    let mut options = instructions::Options {
+    let mut options = instructions::door::Options {
         profile: "release".to_owned(),
         authz,
         path: path.to_owned(),
@@ -127,7 +137,7 @@ fn count_instructions(arguments: &[&str]) -> Outcome<()> {
             other => return Err(format!("instructions does not know {other}; see cargo xtask help").into()),
         }
     }
-    instructions::door(&options)
+    instructions::door::count(&options)
 }
 
 fn value(argument: Option<&&str>) -> Outcome<String> {

@@ -64,6 +64,27 @@ pub(crate) const GO: Tool = Tool { what: "Go", package: "golang-go", find: || on
 /// Counts instructions.
 pub(crate) const VALGRIND: Tool =
     Tool { what: "valgrind", package: "valgrind", find: || on_path("valgrind") };
+/// Lua in nginx, for a peer of the gateway.
+pub(crate) const NGINX_LUA: Tool = Tool {
+    what: "nginx's Lua",
+    package: "libnginx-mod-http-lua",
+    find: || existing("/etc/nginx/modules-enabled/50-mod-http-lua.conf"),
+};
+/// It asks Redis with this.
+pub(crate) const LUA_REDIS: Tool = Tool {
+    what: "Lua's client of Redis",
+    package: "lua-nginx-redis",
+    find: || existing("/usr/share/lua/5.1/nginx/redis.lua"),
+};
+/// It makes digests with this.
+pub(crate) const LUA_SHA: Tool = Tool {
+    what: "Lua's SHA-256",
+    package: "lua-nginx-string",
+    find: || existing("/usr/share/lua/5.1/nginx/sha256.lua"),
+};
+/// Where that peer keeps keys and counts.
+pub(crate) const REDIS: Tool =
+    Tool { what: "Redis", package: "redis-server", find: || on_path("redis-server") };
 /// Binds a program to a core.
 pub(crate) const TASKSET: Tool = Tool { what: "taskset", package: "util-linux", find: || on_path("taskset") };
 

@@ -1,14 +1,11 @@
 //! Keys that the product accepts the form of, the same in each run: nothing here is secret.
 
-use std::io::Write as _;
 use std::sync::Mutex;
 
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 use rndrkit_domain::key_text::{KeyPrefix, Minted, mint};
 use rndrkit_domain::random::Entropy;
-
-use crate::arguments::Arguments;
 
 /// Bytes that a seed alone decides. Never use this for a real key.
 pub(crate) struct Seeded(Mutex<SmallRng>);
@@ -39,15 +36,6 @@ pub(crate) fn prefix() -> KeyPrefix {
 /// The next key.
 pub(crate) fn next(entropy: &Seeded) -> Minted {
     mint(&prefix(), entropy)
-}
-
-/// `rndrkit-bench keys`: keys that nobody made.
-pub(crate) fn print(arguments: &Arguments) {
-    let entropy = Seeded::new(arguments.number("seed", 1));
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    for _ in 0..arguments.number("count", 1_000_usize) {
-        writeln!(out, "{}", next(&entropy).secret.reveal()).expect("standard output");
-    }
 }
 
 /// The lines of a file of keys.

@@ -29,11 +29,8 @@ enum Until {
 /// What to send, in turn.
 struct Requests {
     before_key: Vec<u8>,
-    good: Vec<String>,
-    bad: Vec<String>,
-    bad_of_ten: usize,
-    addresses: usize,
-    sent: usize,
+    keys: Vec<String>,
+    next: usize,
     buffer: Vec<u8>,
 }
 
@@ -41,44 +38,24 @@ impl Requests {
     fn new(arguments: &Arguments) -> Self {
         let path = arguments.find("path").unwrap_or("/");
         let header = arguments.find("header").unwrap_or("x-api-key");
-        let start = format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nuser-agent: bench\r\naccept: */*\r\n");
-        let good = arguments.find("keys").map(keys::read).unwrap_or_default();
-        let bad = arguments.find("bad-keys").map(keys::read).unwrap_or_default();
-        let bad_of_ten = if bad.is_empty() { 0 } else { arguments.number("bad-of-ten", 9) };
-        if good.is_empty() {
+        let keys = keys::read(arguments.text("keys"));
+        if keys.is_empty() {
             exit("--keys FILE must name at least one key");
         }
+        let start = format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nuser-agent: bench\r\naccept: */*\r\n");
         let before_key = format!("{start}{header}: ").into_bytes();
-        let addresses = arguments.number("addresses", 0);
-        let sent = arguments.number("start", 0);
-        Self { before_key, good, bad, bad_of_ten, addresses, sent, buffer: Vec::with_capacity(512) }
+        Self { before_key, keys, next: 0, buffer: Vec::with_capacity(512) }
     }
 
-    /// The next request, and whether its key is a good one.
-    fn next(&mut self) -> (&[u8], bool) {
-        let turn = self.sent;
-        self.sent += 1;
-        // Spread evenly: of ten requests in a row the first ones are good.
-        let good = turn % 10 >= self.bad_of_ten;
-        let list = if good { &self.good } else { &self.bad };
-        let place = if self.bad_of_ten == 0 {
-            turn
-        } else if good {
-            turn / 10 * (10 - self.bad_of_ten) + turn % 10 - self.bad_of_ten
-        } else {
-            turn / 10 * self.bad_of_ten + turn % 10
-        };
-        let key = list.get(place % list.len()).map_or("", String::as_str);
+    /// The next request.
+    fn next(&mut self) -> &[u8] {
+        let key = self.keys.get(self.next).map_or("", String::as_str);
+        self.next = (self.next + 1) % self.keys.len();
         self.buffer.clear();
         self.buffer.extend_from_slice(&self.before_key);
         self.buffer.extend_from_slice(key.as_bytes());
-        if self.addresses > 0 {
-            let number = place % self.addresses;
-            let (a, b, c) = (number >> 16 & 255, number >> 8 & 255, number & 255);
-            write!(self.buffer, "\r\nx-forwarded-for: 10.{a}.{b}.{c}").unwrap_or_default();
-        }
         self.buffer.extend_from_slice(b"\r\n\r\n");
-        (&self.buffer, good)
+        &self.buffer
     }
 }
 
@@ -86,36 +63,27 @@ struct Connection {
     stream: TcpStream,
     received: Vec<u8>,
     sent_at: Instant,
-    good: bool,
 }
 
 #[derive(Default)]
 struct Counts {
-    good: u64,
-    refused: u64,
     bad: u64,
     errors: u64,
+    /// Of each answer.
     microseconds: Vec<u32>,
 }
 
 impl Counts {
     fn answers(&self) -> u64 {
-        self.good + self.refused + self.bad
+        self.microseconds.len() as u64
     }
 
-    fn count(&mut self, good: bool, status: u16, took: Duration) {
-        match (good, status) {
-            (true, 200) => self.good += 1,
-            // A refusal of any kind; which one, the tests say.
-            (false, 401 | 429 | 503) => self.refused += 1,
-            _ => self.bad += 1,
-        }
-        if good {
-            self.microseconds.push(u32::try_from(took.as_micros()).unwrap_or(u32::MAX));
-        }
+    fn count(&mut self, status: u16, took: Duration) {
+        self.bad += u64::from(status != 200);
+        self.microseconds.push(u32::try_from(took.as_micros()).unwrap_or(u32::MAX));
     }
 
-    /// Microseconds below which this share of the good answers came.
+    /// Microseconds below which this share of the answers came.
     fn quantile(&self, per_mille: usize) -> u32 {
         let place = self.microseconds.len() * per_mille / 1000;
         self.microseconds.get(place).or(self.microseconds.last()).copied().unwrap_or(0)
@@ -143,8 +111,7 @@ pub(crate) fn run(arguments: &Arguments) {
     let seconds = started.elapsed().as_secs_f64();
     counts.microseconds.sort_unstable();
     let line = json!({
-        "requests": counts.answers(), "good": counts.good, "refused": counts.refused, "bad": counts.bad,
-        "errors": counts.errors, "seconds": seconds,
+        "requests": counts.answers(), "bad": counts.bad, "errors": counts.errors, "seconds": seconds,
         "p50_us": counts.quantile(500), "p99_us": counts.quantile(990),
     });
     println!("{line}");
@@ -201,7 +168,7 @@ fn receive(
     }
     let now = Instant::now();
     if let Some(answer) = &answer {
-        counts.count(connection.good, answer.status, now.duration_since(connection.sent_at));
+        counts.count(answer.status, now.duration_since(connection.sent_at));
         connection.received.drain(..answer.length);
     }
     if read == 0 || answer.is_some_and(|answer| answer.closes) {
@@ -221,48 +188,35 @@ fn connect(poll: &Poll, address: SocketAddr, place: usize) -> Connection {
     stream.set_nodelay(true).and_then(|()| stream.set_nonblocking(true)).expect("socket options");
     let mut stream = TcpStream::from_std(stream);
     poll.registry().register(&mut stream, Token(place), Interest::READABLE).expect("epoll");
-    Connection { stream, received: Vec::with_capacity(READ_BYTES), sent_at: Instant::now(), good: true }
+    Connection { stream, received: Vec::with_capacity(READ_BYTES), sent_at: Instant::now() }
 }
 
 fn send(connection: &mut Connection, requests: &mut Requests, now: Instant) {
-    let (request, good) = requests.next();
-    connection.good = good;
     connection.sent_at = now;
     // A few hundred bytes into an empty socket buffer always fit. If the peer is gone, reading will tell.
-    let _ = connection.stream.write(request);
+    let _ = connection.stream.write(requests.next());
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn requests(bad_of_ten: usize) -> Requests {
-        let good = ["g0", "g1", "g2"].map(str::to_owned).to_vec();
-        let bad = ["b0", "b1"].map(str::to_owned).to_vec();
+    #[test]
+    fn keys_are_walked_in_order_and_again() {
+        let keys = ["one", "two"].map(str::to_owned).to_vec();
         let before_key = b"GET / HTTP/1.1\r\nx-api-key: ".to_vec();
-        Requests { before_key, good, bad, bad_of_ten, addresses: 0, sent: 0, buffer: Vec::new() }
-    }
-
-    #[test]
-    fn keys_are_walked_in_order() {
-        let mut requests = requests(0);
-        for key in ["g0", "g1", "g2", "g0"] {
-            let (text, good) = requests.next();
-            assert!(good && text.ends_with(format!("x-api-key: {key}\r\n\r\n").as_bytes()));
+        let mut requests = Requests { before_key, keys, next: 0, buffer: Vec::new() };
+        for key in ["one", "two", "one"] {
+            assert!(requests.next().ends_with(format!("x-api-key: {key}\r\n\r\n").as_bytes()));
         }
     }
 
     #[test]
-    fn of_ten_requests_so_many_carry_a_bad_key_and_every_good_key_has_its_turn() {
-        let mut requests = requests(9);
-        let mut good = Vec::new();
-        for _ in 0..30 {
-            let (text, is_good) = requests.next();
-            let text = String::from_utf8_lossy(text).into_owned();
-            assert_eq!(is_good, text.contains(": g"), "{text}");
-            good.extend(is_good.then_some(text));
+    fn an_answer_that_is_not_200_is_bad() {
+        let mut counts = Counts::default();
+        for status in [200, 200, 401, 503] {
+            counts.count(status, Duration::from_micros(status.into()));
         }
-        assert_eq!(good.len(), 3);
-        assert!(good[0].contains("g0") && good[1].contains("g1") && good[2].contains("g2"));
+        assert_eq!((counts.answers(), counts.bad), (4, 2));
     }
 }

@@ -80,7 +80,7 @@ impl Installation {
 
     fn settings(&self, wish: &Wish) -> Outcome<String> {
         let mut text = String::new();
-        writeln!(text, "data_dir = {:?}", self.data())?;
+        writeln!(text, "data_dir = \"{}\"", self.data().display())?;
         writeln!(text, "public_listen = \"127.0.0.1:{}\"", free_port()?)?;
         writeln!(text, "internal_listen = \"127.0.0.1:{}\"", self.internal)?;
         writeln!(text, "gateway_listen = \"127.0.0.1:{}\"", self.gateway)?;

@@ -20,8 +20,6 @@ pub(crate) struct Load<'a> {
 pub(crate) struct Sample {
     /// Answers of any kind.
     pub(crate) requests: f64,
-    /// Answers of 200 to good keys.
-    pub(crate) good: f64,
     /// Wrong answers, and connections that the server closed. Anything but zero makes the measurement void.
     pub(crate) bad: f64,
     pub(crate) seconds: f64,
@@ -50,7 +48,6 @@ fn read(line: &str) -> Outcome<Sample> {
     };
     Ok(Sample {
         requests: number("requests")?,
-        good: number("good")?,
         bad: number("bad")? + number("errors")?,
         seconds: number("seconds")?,
         p50_us: number("p50_us")?,
@@ -62,8 +59,7 @@ fn read(line: &str) -> Outcome<Sample> {
 mod tests {
     #[test]
     fn closed_connections_count_as_bad_answers() {
-        let line =
-            r#"{"requests":10,"good":7,"refused":0,"bad":3,"errors":2,"seconds":1.5,"p50_us":4,"p99_us":9}"#;
+        let line = r#"{"requests":10,"bad":3,"errors":2,"seconds":1.5,"p50_us":4,"p99_us":9}"#;
         let sample = super::read(line).unwrap();
         assert_eq!((sample.requests, sample.bad, sample.p99_us), (10.0, 5.0, 9.0));
         assert!(super::read("{}").is_err());

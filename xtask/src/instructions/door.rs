@@ -1,16 +1,14 @@
-//! `cargo xtask instructions`: how many instructions something takes, counted by valgrind's callgrind. Noise does
-//! not move these numbers, so they show what a change did where times cannot.
-//!
-//! Only user space is counted, and valgrind knows no SHA instructions: SHA-256 runs in software below it, so
-//! compare these numbers with each other and with nothing else.
+//! Instructions of one request to a listener of the running product, by thread and function.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::{out_file, total};
+use crate::bench::build;
 use crate::bench::installation::{Built, Installation, Wish};
 use crate::bench::load::{self, Load};
+use crate::bench::peers::Peers;
 use crate::bench::pinned::{Core, Running};
-use crate::bench::{build, peers};
 use crate::processes::{Interrupt, run_quietly};
 use crate::report::{Outcome, grouped, say};
 use crate::tools::{self, Install};
@@ -40,12 +38,13 @@ pub(crate) struct Options {
 }
 
 /// Counts the instructions of one request to a door.
-pub(crate) fn door(options: &Options) -> Outcome<()> {
+pub(crate) fn count(options: &Options) -> Outcome<()> {
     let interrupt = Interrupt::install()?;
     tools::require(&[tools::VALGRIND, tools::NGINX, tools::TASKSET], Install::WhenAllowed)?;
     let built = build::build(&options.profile, options.programs.as_deref())?;
     let folder = tempfile::Builder::new().prefix("rndrkit-count-").tempdir()?;
-    let upstream = peers::upstream(folder.path(), &interrupt)?;
+    let peers = Peers { folder: folder.path(), helper: &built.helper, interrupt: &interrupt };
+    let upstream = peers.upstream()?;
     let wish = Wish { keys: KEYS, upstream: upstream.port, settings: String::new() };
     let installation = Installation::make(&folder.path().join("rndrkit"), &built, &wish, &interrupt)?;
     let counted = folder.path().join("callgrind");
@@ -82,10 +81,6 @@ pub(crate) fn door(options: &Options) -> Outcome<()> {
     Ok(())
 }
 
-fn out_file(path: &Path) -> String {
-    format!("--callgrind-out-file={}", path.display())
-}
-
 /// Sends that many requests; the number of answers, which is a little more.
 fn ask(built: &Built, installation: &Installation, port: u16, path: &str, requests: u64) -> Outcome<u64> {
     let more = ["--connections", "16", "--requests", &requests.to_string()].map(str::to_owned).to_vec();
@@ -119,14 +114,6 @@ fn dumps(folder: &Path) -> Outcome<Vec<Dump>> {
         }
     }
     if dumps.is_empty() { Err("callgrind has written nothing".into()) } else { Ok(dumps) }
-}
-
-/// The sum of all instructions in a file of callgrind's.
-pub(crate) fn total(file: &Path) -> Outcome<u64> {
-    let text = std::fs::read_to_string(file)?;
-    let line = text.lines().find_map(|line| line.strip_prefix("totals: ").or(line.strip_prefix("summary: ")));
-    let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-    number.ok_or_else(|| format!("no total in {}", file.display()).into())
 }
 
 /// The functions that took the most by themselves, one a line.
