@@ -95,7 +95,7 @@ async fn both_ends_learn_when_the_other_hangs_up() {
     let upstream = Upstream::scripted(|_| {
         Script::take(|mut reader| async move {
             reader
-                .send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: custom\r\n\r\n")
+                .send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: WebSocket\r\n\r\n")
                 .await;
             assert_eq!(reader.until("\n").await, "quit\n");
             reader.send("bye\n").await;
@@ -104,7 +104,7 @@ async fn both_ends_learn_when_the_other_hangs_up() {
     .await;
     let world = World::over(&upstream).await;
     let (mut client, head) = open(&world, &world.key().line()).await;
-    assert_eq!(head.header("upgrade"), Some("custom"));
+    assert_eq!(head.header("upgrade"), Some("WebSocket"));
     client.send("quit\n").await;
     assert_eq!(client.until("\n").await, "bye\n");
     drop(client.stream.shutdown_write().await);

@@ -57,7 +57,7 @@ pub(super) async fn exchange(
     if let Some(mut connection) = home.pool.take(home.worker) {
         connection.heard.store(false, Ordering::Relaxed);
         match connection.sender.try_send_request(request).await {
-            Ok(response) => return Ok(answer(response, connection, home, passage)),
+            Ok(response) => return answer(outbound, response, connection, home, passage),
             Err(mut failed) => match failed.take_message() {
                 // No byte of it was written.
                 Some(back) => request = back,
@@ -70,7 +70,7 @@ pub(super) async fn exchange(
     }
     let mut connection = connect(way).await?;
     match connection.sender.send_request(request).await {
-        Ok(response) => Ok(answer(response, connection, home, passage)),
+        Ok(response) => answer(outbound, response, connection, home, passage),
         Err(error) => Err(blame(error, passage)),
     }
 }
@@ -106,12 +106,19 @@ fn as_hyper(outbound: &Outbound<'_>, body: RequestBody) -> Result<Request<Reques
 }
 
 fn answer(
+    outbound: &Outbound<'_>,
     mut response: Response<Incoming>,
     connection: Connection,
     home: Home<Connection>,
     passage: &Arc<Passage>,
-) -> Answer {
+) -> Result<Answer, UpstreamError> {
     let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    let offers = outbound.outgoing.upgrade.as_ref();
+    if switched && !offers.is_some_and(|offers| headers::is_offered(offers, response.headers())) {
+        return Err(UpstreamError::Unreachable(
+            "the upstream changed to a protocol that nobody offered".into(),
+        ));
+    }
     let upgraded = switched.then(|| hyper::upgrade::on(&mut response));
     let (mut parts, incoming) = response.into_parts();
     headers::prepare_response(&mut parts.headers, switched);
@@ -122,7 +129,7 @@ fn answer(
             Lease { connection, home, passage: passage.clone() },
         ))),
     };
-    Answer { status: parts.status, headers: parts.headers, body }
+    Ok(Answer { status: parts.status, headers: parts.headers, body })
 }
 
 /// Whose fault it is that no answer came.

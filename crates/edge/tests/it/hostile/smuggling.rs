@@ -338,7 +338,32 @@ async fn a_declined_upgrade_leaves_a_connection_on_which_each_request_is_judged(
     assert!(!trial.upstream.bytes().contains("unjudged"));
 }
 
+async fn a_length_or_coding_in_another_spelling_frames_nothing_and_travels_no_further(way: Way) {
+    let trial = Trial::begin(way).await;
+    for line in ["Content_Length: 50", "Content.Length: 50", "Transfer_Encoding: chunked", "X_Api_Key: 1"] {
+        trial.passes(&format!("GET /api/x HTTP/1.1\r\nHost: a\r\n{{K}}\r\n{line}\r\n\r\n"), "").await;
+        let seen = trial.upstream.requests().remove(0);
+        let name = line.split(':').next().unwrap().to_ascii_lowercase();
+        assert_eq!(seen.header(&name), None, "some servers read {name} as if it were spelled rightly");
+    }
+}
+
+async fn an_expectation_ends_here(way: Way) {
+    let trial = Trial::begin(way).await;
+    for expect in ["100-continue", "100-Continue", "x, 100-continue", "y 100-continue", "nonsense", ""] {
+        let heard = trial.send(&five(&format!("Content-Length: 5\r\nExpect: {expect}\r\n"))).await;
+        let first = heard.answers[0].status();
+        assert!(matches!(first, 200 | 400 | 417), "{expect}: {first}");
+        for seen in trial.upstream.requests() {
+            assert_eq!(seen.header("expect"), None, "{expect}");
+        }
+        assert!(heard.interim.len() < 2 && heard.interim.iter().all(|status| *status == 100), "{expect}");
+    }
+}
+
 on_both_ways! {
+    a_length_or_coding_in_another_spelling_frames_nothing_and_travels_no_further,
+    an_expectation_ends_here,
     a_length_is_one_number_in_digits,
     a_length_with_white_space_around_it_is_that_length,
     the_only_coding_is_chunked_and_it_is_said_once,

@@ -283,7 +283,26 @@ async fn a_request_that_was_read_before_the_connection_broke_is_repeated_only_if
     }
 }
 
+async fn a_protocol_that_nobody_offered_is_a_broken_upstream(way: Way) {
+    for (asked_for, given) in [(None, "websocket"), (Some("websocket"), "h2c"), (Some("websocket"), "other")]
+    {
+        let bytes =
+            format!("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: {given}\r\n\r\n");
+        let upstream = Faulty::start(move |_| Fault::new(&bytes, After::Hang)).await;
+        let world = super::impatient(way, upstream.uri()).await;
+        let key = world.key().line();
+        let upgrade = asked_for.map(|protocol| format!("Connection: Upgrade\r\nUpgrade: {protocol}"));
+        let lines: Vec<&str> = std::iter::once(key.as_str()).chain(upgrade.as_deref()).collect();
+        let mut client = connect(world.public).await;
+        client.send(request("GET /api/x", &lines, "")).await;
+        let status = client.head().await.status();
+        assert_eq!(status, 502, "{asked_for:?} {given}");
+        upstream.until_open(0).await;
+    }
+}
+
 on_both_ways! {
+    a_protocol_that_nobody_offered_is_a_broken_upstream,
     what_is_no_answer_is_502,
     a_doubtful_framing_is_passed_on_in_one_reading_or_not_at_all_and_its_connection_is_not_used_again,
     what_follows_an_answer_is_never_the_answer_to_the_next_request,
