@@ -68,7 +68,7 @@ pub(crate) const VALGRIND: Tool =
 pub(crate) const NGINX_LUA: Tool = Tool {
     what: "nginx's Lua",
     package: "libnginx-mod-http-lua",
-    find: || existing("/etc/nginx/modules-enabled/50-mod-http-lua.conf"),
+    find: || existing("/usr/lib/nginx/modules/ngx_http_lua_module.so"),
 };
 /// It asks Redis with this.
 pub(crate) const LUA_REDIS: Tool = Tool {
