@@ -43,11 +43,11 @@ pub struct IdText([u8; ID_BYTES]);
 
 impl IdText {
     fn new(prefix: &'static str, ulid: Ulid) -> Self {
-        let mut characters = [0_u8; ulid::ULID_LEN];
-        ulid.array_to_str(&mut characters).make_ascii_lowercase();
         let mut text = [0_u8; ID_BYTES];
-        for (place, byte) in text.iter_mut().zip(prefix.bytes().chain(characters)) {
-            *place = byte;
+        // Written where it stays: every forwarded request carries three of these texts.
+        if let Some((start, characters)) = text.split_last_chunk_mut::<{ ulid::ULID_LEN }>() {
+            start.copy_from_slice(prefix.as_bytes());
+            ulid.array_to_str(characters).make_ascii_lowercase();
         }
         Self(text)
     }

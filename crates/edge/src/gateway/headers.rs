@@ -108,8 +108,10 @@ fn named_in_connection(headers: &HeaderMap) -> Vec<HeaderName> {
 
 /// The protocol that the caller asks to change to, if it is one that we pass on.
 pub(crate) fn wanted_upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
-    let asked = named_in_connection(headers).contains(&UPGRADE);
-    let protocol = headers.get(UPGRADE).filter(|_| asked)?;
+    let protocol = headers.get(UPGRADE)?;
+    if !named_in_connection(headers).contains(&UPGRADE) {
+        return None;
+    }
     let text = protocol.to_str().ok()?;
     let refused = text.split(',').any(|offer| {
         let name = offer.split('/').next().unwrap_or_default().trim();
@@ -180,45 +182,83 @@ pub(crate) struct Text<'a>(pub(crate) &'a mut Vec<u8>);
 
 impl Lines for Text<'_> {
     fn pass(&mut self, name: &HeaderName, value: &HeaderValue) {
-        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-            self.0.extend_from_slice(part);
-        }
+        self.0.extend_from_slice(name.as_str().as_bytes());
+        self.0.extend_from_slice(b": ");
+        self.0.extend_from_slice(value.as_bytes());
+        self.0.extend_from_slice(b"\r\n");
     }
 
     fn add(&mut self, name: HeaderName, parts: &[&[u8]]) {
-        // As strict as `HeaderValue`: nothing may end the line before its end.
-        let is_safe = |byte: &u8| (*byte >= b' ' && *byte != 0x7f) || *byte == b'\t';
-        if !parts.iter().copied().flatten().all(is_safe) {
-            return;
-        }
-        for part in [name.as_str().as_bytes(), b": "].iter().chain(parts).chain([&b"\r\n".as_slice()]) {
+        let start = self.0.len();
+        self.0.extend_from_slice(name.as_str().as_bytes());
+        self.0.extend_from_slice(b": ");
+        let value = self.0.len();
+        for part in parts {
             self.0.extend_from_slice(part);
         }
+        if self.0.get(value..).is_some_and(is_one_line) {
+            self.0.extend_from_slice(b"\r\n");
+        } else {
+            self.0.truncate(start);
+        }
     }
+}
+
+/// Whether nothing in a value can end its line. As strict as `HeaderValue`, and without a branch for each byte.
+fn is_one_line(value: &[u8]) -> bool {
+    let is_control = |byte: u8| (byte < b' ' && byte != b'\t') || byte == 0x7f;
+    !value.iter().fold(false, |found, byte| found | is_control(*byte))
+}
+
+/// Which of the headers that are written anew the caller sent.
+#[derive(Default)]
+struct Rewritten {
+    cookies: bool,
+    length: bool,
+    trailers: bool,
+    host: Option<HeaderValue>,
 }
 
 /// Turns a caller's headers into those for the upstream. The credential is already gone.
 pub(crate) fn write_request(headers: &HeaderMap, outgoing: &Outgoing<'_>, lines: &mut impl Lines) {
     lines.pass(&HOST, outgoing.upstream_host);
     let named = named_in_connection(headers);
+    let mut rewritten = Rewritten::default();
     for (name, value) in headers {
-        if passes(name, outgoing.by_proxy) && !named.contains(name) {
+        if passes(name, value, outgoing.by_proxy, &mut rewritten) && !named.contains(name) {
             lines.pass(name, value);
         }
     }
-    if headers.contains_key(COOKIE) && !named.contains(&COOKIE) {
+    if rewritten.cookies && !named.contains(&COOKIE) {
         add_cookies(headers, lines);
     }
-    add_framing(headers, outgoing, lines);
-    add_forwarding(headers, outgoing, lines);
+    add_framing(outgoing, &rewritten, lines);
+    add_forwarding(outgoing, rewritten.host.as_ref(), lines);
     add_identity(outgoing, lines);
 }
 
 /// Whether a caller's header goes on as it is.
-fn passes(name: &HeaderName, by_proxy: bool) -> bool {
+fn passes(name: &HeaderName, value: &HeaderValue, by_proxy: bool, rewritten: &mut Rewritten) -> bool {
     match name.as_str() {
-        // These are written anew.
-        "host" | "content-length" | "cookie" => false,
+        "host" => false,
+        "content-length" => {
+            rewritten.length = true;
+            false
+        }
+        "cookie" => {
+            rewritten.cookies = true;
+            false
+        }
+        "te" => {
+            rewritten.trailers |= lists(value, b"trailers");
+            false
+        }
+        "x-forwarded-host" => {
+            if by_proxy && rewritten.host.is_none() {
+                rewritten.host = Some(value.clone());
+            }
+            false
+        }
         // The server side says "continue" itself, as soon as the upstream takes the body; nothing else can be
         // expected (RFC 9110, section 10.1.1), and two servers may read it differently.
         "expect" => false,
@@ -249,16 +289,16 @@ fn add_cookies(headers: &HeaderMap, lines: &mut impl Lines) {
     }
 }
 
-fn add_framing(headers: &HeaderMap, outgoing: &Outgoing<'_>, lines: &mut impl Lines) {
+fn add_framing(outgoing: &Outgoing<'_>, rewritten: &Rewritten, lines: &mut impl Lines) {
     match outgoing.body_length {
         None => lines.add(TRANSFER_ENCODING, &[b"chunked"]),
-        Some(0) if !headers.contains_key(CONTENT_LENGTH) => {}
+        Some(0) if !rewritten.length => {}
         Some(length) => lines.pass(&CONTENT_LENGTH, &HeaderValue::from(length)),
     }
     if let Some(upgrade) = &outgoing.upgrade {
         lines.add(CONNECTION, &[b"upgrade"]);
         lines.pass(&UPGRADE, upgrade);
-    } else if headers.get(TE).is_some_and(|te| lists(te, b"trailers")) {
+    } else if rewritten.trailers {
         lines.add(CONNECTION, &[b"te"]);
         lines.add(TE, &[b"trailers"]);
     }
@@ -268,7 +308,7 @@ fn lists(value: &HeaderValue, token: &[u8]) -> bool {
     value.as_bytes().split(|byte| *byte == b',').any(|item| item.trim_ascii().eq_ignore_ascii_case(token))
 }
 
-fn add_forwarding(headers: &HeaderMap, outgoing: &Outgoing<'_>, lines: &mut impl Lines) {
+fn add_forwarding(outgoing: &Outgoing<'_>, by_proxy: Option<&HeaderValue>, lines: &mut impl Lines) {
     let proto: &[u8] = if outgoing.client.https { b"https" } else { b"http" };
     let mut space = [0_u8; LONGEST_IP];
     let ip = written(&mut space, outgoing.client.ip);
@@ -276,7 +316,6 @@ fn add_forwarding(headers: &HeaderMap, outgoing: &Outgoing<'_>, lines: &mut impl
         if outgoing.client.ip.is_ipv4() { (b"for=", b";proto=") } else { (b"for=\"[", b"]\";proto=") };
     lines.add(X_FORWARDED_FOR, &[ip]);
     lines.add(X_FORWARDED_PROTO, &[proto]);
-    let by_proxy = headers.get(X_FORWARDED_HOST).filter(|_| outgoing.by_proxy);
     let Some(host) = by_proxy.or(outgoing.client_host) else {
         return lines.add(FORWARDED, &[open, ip, close, proto]);
     };
@@ -295,9 +334,24 @@ const LONGEST_IP: usize = 45;
 fn written(space: &mut [u8; LONGEST_IP], ip: IpAddr) -> &[u8] {
     let mut rest = space.as_mut_slice();
     // Every address fits.
-    let _ = write!(rest, "{ip}");
+    let _ = match ip {
+        IpAddr::V4(ip) => dotted(&mut rest, ip.octets()),
+        IpAddr::V6(ip) => write!(rest, "{ip}"),
+    };
     let left = rest.len();
     space.get(..LONGEST_IP - left).unwrap_or_default()
+}
+
+/// Writes four numbers. Formatting them the usual way costs more than all the rest of a line.
+fn dotted(out: &mut impl Write, octets: [u8; 4]) -> std::io::Result<()> {
+    for (place, octet) in octets.into_iter().enumerate() {
+        let digits = [octet / 100 + b'0', octet / 10 % 10 + b'0', octet % 10 + b'0'];
+        let leading = usize::from(octet < 100) + usize::from(octet < 10);
+        let dot: &[u8] = if place == 0 { b"" } else { b"." };
+        out.write_all(dot)?;
+        out.write_all(digits.get(leading..).unwrap_or_default())?;
+    }
+    Ok(())
 }
 
 fn add_identity(outgoing: &Outgoing<'_>, lines: &mut impl Lines) {
@@ -423,6 +477,28 @@ mod tests {
         for protocol in ["h2c", "H2C", "websocket, h2c", "HTTP/2.0", "TLS/1.0", "h2"] {
             assert!(!wanted("Upgrade", protocol), "{protocol}");
         }
+    }
+
+    #[test]
+    fn an_address_is_written_as_everybody_writes_it() {
+        for text in ["0.0.0.0", "255.255.255.255", "10.1.99.100", "9.109.200.0", "::1", "2001:db8::ff00:42"] {
+            let mut space = [0; LONGEST_IP];
+            assert_eq!(written(&mut space, text.parse().unwrap()), text.as_bytes());
+        }
+        let longest = IpAddr::from([0xffff_u16; 8]);
+        assert_eq!(written(&mut [0; LONGEST_IP], longest), longest.to_string().as_bytes());
+    }
+
+    #[test]
+    fn a_value_that_would_end_its_line_leaves_no_line() {
+        for value in ["a\r\nb: c", "a\nb", "a\rb", "a\0", "\u{7f}"] {
+            let mut text = Vec::from(b"x: y\r\n");
+            Text(&mut text).add(X_RK_PLAN, &[b"a", value.as_bytes()]);
+            assert_eq!(text, b"x: y\r\n", "{value:?}");
+        }
+        let mut text = Vec::new();
+        Text(&mut text).add(X_RK_PLAN, &[b"a", b"gency"]);
+        assert_eq!(text, b"x-rk-plan: agency\r\n");
     }
 
     #[test]

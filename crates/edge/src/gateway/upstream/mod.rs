@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{EXPECT, HeaderMap, HeaderValue};
+use http::uri::Authority;
 use http::{Method, StatusCode, Uri};
 use http_body::{Body, Frame, SizeHint};
 use hyper::upgrade::OnUpgrade;
@@ -86,9 +87,8 @@ impl Origin {
     }
 
     fn is_at(&self, uri: &Uri) -> bool {
-        let authority = |uri: &Uri| uri.authority().map(|authority| authority.as_str().len());
-        // Lengths first: most of the others differ in that.
-        authority(&self.uri) == authority(uri) && self.uri == *uri
+        self.uri.authority().map(Authority::as_str) == uri.authority().map(Authority::as_str)
+            && self.uri.scheme_str() == uri.scheme_str()
     }
 }
 
