@@ -1,7 +1,7 @@
 //! Serving one connection in the protocol that it speaks, until it ends or is told to.
 
 use std::convert::Infallible;
-use std::future::{Future, poll_fn};
+use std::future::{Future, pending, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Poll, ready};
@@ -11,12 +11,13 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::connection::Connection;
 use crate::edge::Service;
 use crate::intake::{Intake, Protocol};
 use crate::rarely::Rarely;
+use crate::timer::Ticks;
 
 /// What a parser reads of a request's headers at most; half as much is refused with words before that.
 const PARSER_HEADER_BYTES: usize = 64 * 1024;
@@ -83,19 +84,21 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let header_timeout = service.edge().options.limits.header_timeout;
+    let ticks = Ticks::for_waits_of(header_timeout);
     let for_requests = connection.clone();
+    let service = Arc::new(service);
     let answering = service_fn(move |request| {
         let (service, connection) = (service.clone(), for_requests.clone());
         async move { Ok::<_, Infallible>(service.answer(connection, request).await) }
     });
     let serving = http1::Builder::new()
-        .timer(TokioTimer::new())
+        .timer(ticks.clone())
         .header_read_timeout(header_timeout)
         .max_header_size(PARSER_HEADER_BYTES)
         .max_buf_size(CONNECTION_BUFFER_BYTES)
         .serve_connection(TokioIo::new(stream), answering)
         .with_upgrades();
-    attend(serving, http1::UpgradeableConnection::graceful_shutdown, &connection).await;
+    attend(serving, http1::UpgradeableConnection::graceful_shutdown, &connection, Some(&ticks)).await;
 }
 
 /// A key that is cut takes its whole connection along, also here: a caller that has stopped reading can be
@@ -105,6 +108,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let for_requests = connection.clone();
+    let service = Arc::new(service);
     let answering = service_fn(move |request| {
         let (service, connection) = (service.clone(), for_requests.clone());
         async move { Ok::<_, Infallible>(service.answer(connection, request).await) }
@@ -121,11 +125,13 @@ where
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT)
         .serve_connection(TokioIo::new(stream), answering);
-    attend(serving, http2::Connection::graceful_shutdown, &connection).await;
+    attend(serving, http2::Connection::graceful_shutdown, &connection, None).await;
 }
 
 /// What a connection is told from outside.
 enum Word {
+    /// Time has gone on.
+    Tick,
     /// Finish what is in progress.
     Finish,
     /// End, whatever is in progress.
@@ -133,32 +139,46 @@ enum Word {
 }
 
 /// The next word for a connection, which may have been told to finish already.
-async fn word(connection: &Connection, is_finishing: bool) -> Word {
+async fn word(connection: &Connection, is_finishing: bool, ticks: Option<&Ticks>) -> Word {
+    let tick = async {
+        match ticks {
+            Some(ticks) => sleep(ticks.length()).await,
+            None => pending().await,
+        }
+    };
     tokio::select! {
         () = connection.was_cut() => Word::End,
         () = connection.closed() => Word::End,
         () = connection.draining(), if !is_finishing => Word::Finish,
+        () = tick => Word::Tick,
     }
 }
 
 /// Serves a connection until it ends or is told to.
-async fn attend<C>(serving: C, finish: impl Fn(Pin<&mut C>), connection: &Connection)
+async fn attend<C>(serving: C, finish: impl Fn(Pin<&mut C>), connection: &Connection, ticks: Option<&Ticks>)
 where
     C: Future<Output = hyper::Result<()>>,
 {
     let mut serving = pin!(serving);
-    let mut words = Rarely::new(Box::pin(word(connection, false)));
+    let mut is_finishing = false;
+    let mut words = Rarely::new(Box::pin(word(connection, is_finishing, ticks)));
     let result = poll_fn(|cx| {
+        let mut is_asked = true;
         loop {
-            if let Poll::Ready(result) = serving.as_mut().poll(cx) {
+            if is_asked && let Poll::Ready(result) = serving.as_mut().poll(cx) {
                 return Poll::Ready(result);
             }
+            is_asked = true;
             match ready!(words.poll(cx)) {
                 // Dropping the connection closes its socket, whatever waits to be written.
                 Word::End => return Poll::Ready(Ok(())),
-                Word::Finish => finish(serving.as_mut()),
+                Word::Finish => {
+                    is_finishing = true;
+                    finish(serving.as_mut());
+                }
+                Word::Tick => is_asked = ticks.is_some_and(Ticks::tick),
             }
-            words = Rarely::new(Box::pin(word(connection, true)));
+            words = Rarely::new(Box::pin(word(connection, is_finishing, ticks)));
         }
     });
     if let Err(error) = result.await {

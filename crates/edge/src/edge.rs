@@ -360,7 +360,7 @@ impl Service {
         match &self.kind {
             Kind::Gateway => gateway::serve(edge, exchange, &edge.gateway_routes, None, request).await,
             Kind::Public(fallback) if is_api(request.uri().path(), &edge.options.own_path) => {
-                gateway::serve(edge, exchange, &edge.public_routes, Some(fallback.clone()), request).await
+                gateway::serve(edge, exchange, &edge.public_routes, Some(fallback), request).await
             }
             Kind::Authz => authz::serve(edge, exchange, request).await,
             Kind::Internal(_) if !edge.options.separate_authz && authz::is_asked(request.uri().path()) => {

@@ -23,6 +23,7 @@ mod rarely;
 mod serve;
 mod shape;
 mod stall;
+mod timer;
 mod tls;
 mod verify;
 mod workers;

@@ -60,7 +60,7 @@ pub(crate) async fn serve(
     edge: &Arc<Edge>,
     exchange: &Exchange,
     table: &RouteTable,
-    own_tree: Option<Fallback>,
+    own_tree: Option<&Fallback>,
     mut request: Request<Incoming>,
 ) -> Response<EdgeBody> {
     if REFUSED_METHODS.contains(request.method()) {
@@ -74,7 +74,7 @@ pub(crate) async fn serve(
         Err(error) => return exchange.refuse(edge, ErrorCode::InvalidRequest, error.to_string()),
     };
     let route = match (target, own_tree) {
-        (Target::Own, Some(fallback)) => return own::serve(edge, exchange, fallback, request).await,
+        (Target::Own, Some(fallback)) => return own::serve(edge, exchange, fallback.clone(), request).await,
         // Routes live on their own listener; here is nothing that a key could be good for.
         (Target::Nothing, Some(_)) if edge.options.separate_gateway => {
             return exchange.refuse(edge, ErrorCode::NotFound, "There is nothing at this path.");
