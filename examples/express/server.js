@@ -41,7 +41,7 @@ async function verify(req) {
 
 async function requireApiKey(req, res, next) {
   const answer = await verify(req).catch((error) => {
-    console.error(`API keys cannot be checked: ${error.message}`);
+    console.error(`API keys cannot be checked: ${error.cause?.message ?? error.message}`);
     return unavailable;
   });
   res.set(answer.headers);

@@ -92,6 +92,27 @@ async fn a_refused_key_is_an_answer_and_not_an_error() {
 }
 
 #[tokio::test]
+async fn no_answer_to_a_question_about_a_key_is_taken_for_a_yes_or_a_no() {
+    let question = VerifyRequest { secret: "s".to_owned(), ..VerifyRequest::default() };
+    let newer = r#"{"valid":false,"code":"key_on_holiday","status":401,"key":null,"account":null,"rate_limit":null,
+        "headers":{},"problem":{"type":"t","title":"t","status":401,"detail":"d","instance":"i",
+        "code":"key_on_holiday","error":"e","request_id":"req_1"},"request_id":"req_1"}"#;
+    for (status, body) in [
+        (200, "{}"),
+        (200, r#"{"valid":true}"#),
+        (200, newer),
+        (204, ""),
+        (401, "{}"),
+        (404, "{}"),
+        (503, "{}"),
+    ] {
+        let server = ScriptedServer::json(status, body);
+        let answer = client(&server).verify(&question).await;
+        assert!(answer.is_err(), "{status} {body}");
+    }
+}
+
+#[tokio::test]
 async fn a_refusal_carries_the_problem_and_is_definite() {
     let mut body = problem(ErrorCode::ValidationFailed, "Some values are not acceptable.");
     body.errors = vec![FieldError { pointer: "/email".to_owned(), detail: "is no address".to_owned() }];
