@@ -39,8 +39,10 @@ impl Client {
 
     /// `POST /v1/keys/verify`: whose secret is this, may it, and is there budget left. A refusal of the key is
     /// an answer with `valid: false`; an error means that the question was not answered: do not let it pass.
-    /// A newer server's refusal for a reason that this version does not know is an error as well. Nobody knows after an error whether the cost was spent. Set a time limit of your own around it: this client waits as
-    /// long as the slowest of its calls may take.
+    /// A newer server's refusal for a reason that this version does not know is an error as well.
+    ///
+    /// Nobody knows after an error whether the cost was spent. Set a time limit of your own around it: this client
+    /// waits as long as the slowest of its calls may take.
     pub async fn verify(&self, question: &VerifyRequest) -> Result<VerifyAnswer, Error> {
         self.transport.send_json(Call::new(Method::POST, &["v1", "keys", "verify"]), question).await
     }
