@@ -3,6 +3,7 @@
 //! Deliberately absent: the texts of refusals, which are the same through every door (`problem`).
 
 use std::fmt::Write;
+use std::sync::LazyLock;
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
@@ -13,7 +14,7 @@ use super::Dialect;
 use crate::body::EdgeBody;
 use crate::credential::TakenFrom;
 use crate::edge::{Edge, Exchange, Judged};
-use crate::problem::{self, RATE_LIMIT, RATE_LIMIT_POLICY, ValueWriter};
+use crate::problem::{self, RATE_LIMIT, RATE_LIMIT_POLICY, ValueWriter, X_RK_REQUEST_ID};
 
 const X_RK_ACCOUNT_ID: HeaderName = HeaderName::from_static("x-rk-account-id");
 const X_RK_EXTERNAL_ID: HeaderName = HeaderName::from_static("x-rk-external-id");
@@ -31,8 +32,40 @@ const X_ENVOY_AUTH_HEADERS_TO_REMOVE: HeaderName = HeaderName::from_static("x-en
 
 /// Room for the values of one permission, and for an external id of usual length.
 const VALUE_BYTES: usize = 256;
-/// Headers of one permission, with the two that the server adds.
-const PERMISSION_HEADERS: usize = 12;
+/// The headers of a permission: whose key it is, and what is left of the budget. `X-Rk-Request-Id` is on every
+/// answer of ours.
+const PERMISSION: [HeaderName; 7] = [
+    X_RK_ACCOUNT_ID,
+    X_RK_EXTERNAL_ID,
+    X_RK_KEY_ID,
+    X_RK_PLAN,
+    RATE_LIMIT_POLICY,
+    RATE_LIMIT,
+    X_RK_REQUEST_ID,
+];
+/// Permissions without their values. To copy one and put the values in their places is a third of the work of
+/// inserting them one by one.
+static BLANK: LazyLock<Blank> = LazyLock::new(|| Blank {
+    plain: blank(None),
+    named: blank(Some(X_RK_KEY_HEADER)),
+    envoy: blank(Some(X_ENVOY_AUTH_HEADERS_TO_REMOVE)),
+});
+
+/// By who is told which header held the key.
+struct Blank {
+    plain: HeaderMap,
+    named: HeaderMap,
+    envoy: HeaderMap,
+}
+
+fn blank(key_header: Option<HeaderName>) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(PERMISSION.len() + 2);
+    for name in PERMISSION.into_iter().chain(key_header) {
+        headers.insert(name, HeaderValue::from_static("-"));
+    }
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers
+}
 
 /// Words the answer.
 pub(super) fn answer(
@@ -42,7 +75,7 @@ pub(super) fn answer(
     judged: &Judged,
 ) -> Response<EdgeBody> {
     match &judged.verified.decision {
-        Decision::Allowed { caller, budget } => allowed(dialect, caller, budget, judged.taken_from),
+        Decision::Allowed { caller, budget } => allowed(exchange, dialect, judged, caller, budget),
         Decision::Denied { denial, budget, .. } => {
             tracing::debug!(request_id = %exchange.request_id, code = denial.as_str(), "forward auth refused");
             let (budget, detail) = (budget.as_ref(), judged.detail);
@@ -54,51 +87,49 @@ pub(super) fn answer(
 }
 
 /// 200 without a body. Every identity header is there and says something: proxies differ in what they make of
-/// one that is missing or empty. `X-Rk-Request-Id` is on every answer of ours, and so on this one.
+/// one that is missing or empty.
 fn allowed(
+    exchange: &Exchange,
     dialect: Dialect,
+    judged: &Judged,
     caller: &Caller,
     budget: &BudgetState,
-    taken_from: Option<TakenFrom>,
 ) -> Response<EdgeBody> {
     let external_id = caller.external_id.as_deref().map_or("-", |id| id.as_str());
     let mut values = ValueWriter::with_capacity(VALUE_BYTES);
-    let lines = [
-        (X_RK_ACCOUNT_ID, values.text(caller.account_id.text().as_bytes())),
-        (X_RK_EXTERNAL_ID, values.text(external_id.as_bytes())),
-        (X_RK_KEY_ID, values.text(caller.key_id.text().as_bytes())),
-        (X_RK_PLAN, values.text(caller.plan.as_str().as_bytes())),
-        (RATE_LIMIT_POLICY, values.rate_limit_policy(budget)),
-        (RATE_LIMIT, values.rate_limit(budget)),
+    let filled = [
+        values.text(caller.account_id.text().as_bytes()),
+        values.text(external_id.as_bytes()),
+        values.text(caller.key_id.text().as_bytes()),
+        values.text(caller.plan.as_str().as_bytes()),
+        values.rate_limit_policy(budget),
+        values.rate_limit(budget),
+        values.text(exchange.request_id.text().as_bytes()),
     ];
-    let mut headers = HeaderMap::with_capacity(PERMISSION_HEADERS);
-    for (name, value) in lines {
-        headers.insert(name, value.unwrap_or(const { HeaderValue::from_static("-") }));
-    }
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Some((name, value)) = taken_from.and_then(|taken_from| key_header(dialect, taken_from)) {
-        headers.insert(name, HeaderValue::from_static(value));
+    let (blank, key_header) = match dialect {
+        Dialect::Nginx | Dialect::Caddy => (&BLANK.named, Some(key_header(judged.taken_from, "both"))),
+        Dialect::Envoy => (&BLANK.envoy, Some(key_header(judged.taken_from, "authorization, x-api-key"))),
+        Dialect::Traefik => (&BLANK.plain, None),
+    };
+    let mut headers = blank.clone();
+    // A map lists its values in the order in which their names were inserted.
+    for (place, value) in headers.values_mut().zip(filled.into_iter().chain([key_header])) {
+        if let Some(value) = value {
+            *place = value;
+        }
     }
     let mut response = Response::new(EdgeBody::empty());
     *response.headers_mut() = headers;
     response
 }
 
-/// How a proxy is told which header held the key; Traefik has no use for it.
-const fn key_header(dialect: Dialect, taken_from: TakenFrom) -> Option<(HeaderName, &'static str)> {
-    match (dialect, taken_from) {
-        (Dialect::Nginx | Dialect::Caddy, TakenFrom::ApiKey) => Some((X_RK_KEY_HEADER, "x-api-key")),
-        (Dialect::Nginx | Dialect::Caddy, TakenFrom::Authorization) => {
-            Some((X_RK_KEY_HEADER, "authorization"))
-        }
-        (Dialect::Nginx | Dialect::Caddy, TakenFrom::Both) => Some((X_RK_KEY_HEADER, "both")),
-        (Dialect::Envoy, TakenFrom::ApiKey) => Some((X_ENVOY_AUTH_HEADERS_TO_REMOVE, "x-api-key")),
-        (Dialect::Envoy, TakenFrom::Authorization) => Some((X_ENVOY_AUTH_HEADERS_TO_REMOVE, "authorization")),
-        (Dialect::Envoy, TakenFrom::Both) => {
-            Some((X_ENVOY_AUTH_HEADERS_TO_REMOVE, "authorization, x-api-key"))
-        }
-        (Dialect::Traefik, _) => None,
-    }
+/// The header that held the key, or a text for both.
+const fn key_header(taken_from: Option<TakenFrom>, both: &'static str) -> HeaderValue {
+    HeaderValue::from_static(match taken_from {
+        Some(TakenFrom::ApiKey) => "x-api-key",
+        Some(TakenFrom::Authorization) => "authorization",
+        Some(TakenFrom::Both) | None => both,
+    })
 }
 
 /// Words a refusal for nginx, which knows 401 and 403, takes every other status for a fault of ours, and

@@ -2,8 +2,6 @@
 //!
 //! Deliberately absent: which headers there are.
 
-use std::fmt::Write;
-
 use bytes::BytesMut;
 use http::HeaderValue;
 use rndrkit_domain::decision::BudgetState;
@@ -25,18 +23,23 @@ impl ValueWriter {
 
     /// `RateLimit-Policy`: what the account's budget is (IETF draft, revision 10).
     pub(crate) fn rate_limit_policy(&mut self, budget: &BudgetState) -> Option<HeaderValue> {
-        let (burst, window_seconds) = (budget.limit.burst, budget.limit.window_seconds());
-        self.written(format_args!("\"account\";q={burst};w={window_seconds}"))
+        self.figures(
+            ["\"account\";q=", ";w="],
+            [budget.limit.burst.get().into(), budget.limit.window_seconds()],
+        )
     }
 
     /// `RateLimit`: what is left of it.
     pub(crate) fn rate_limit(&mut self, budget: &BudgetState) -> Option<HeaderValue> {
-        self.written(format_args!("\"account\";r={};t={}", budget.remaining, budget.reset_seconds))
+        self.figures(["\"account\";r=", ";t="], [budget.remaining.into(), budget.reset_seconds])
     }
 
-    fn written(&mut self, text: std::fmt::Arguments<'_>) -> Option<HeaderValue> {
-        // Only a full memory could keep it from being written, and then nothing is.
-        let _ = self.0.write_fmt(text);
+    fn figures(&mut self, names: [&str; 2], figures: [u64; 2]) -> Option<HeaderValue> {
+        let mut digits = itoa::Buffer::new();
+        for (name, figure) in names.into_iter().zip(figures) {
+            self.0.extend_from_slice(name.as_bytes());
+            self.0.extend_from_slice(digits.format(figure).as_bytes());
+        }
         self.take()
     }
 
