@@ -107,11 +107,60 @@ where
 
 #[cfg(test)]
 mod tests {
-    use rndrkit_domain::time::SystemClock;
+    use rndrkit_domain::id::{AccountId, KeyId};
+    use rndrkit_domain::random::OsEntropy;
+    use rndrkit_domain::time::{ManualClock, SystemClock, Timestamp};
+    use rndrkit_domain::usage::{UsageCounts, UsageDelta, UsagePeriod};
     use rndrkit_store::OpenOptions;
     use rndrkit_testkit::database::{TestDatabase, meddle, on_sqlite};
+    use rndrkit_testkit::on_both_databases;
 
     use super::*;
+
+    on_both_databases!(use_past_its_time_goes_in_one_round_while_more_is_counted);
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    /// One request each of so many keys, so long ago.
+    async fn count(store: &Store, account_id: AccountId, keys: usize, minute: Timestamp) {
+        let delta = |_| UsageDelta {
+            key_id: KeyId::generate(minute, &OsEntropy),
+            account_id,
+            minute,
+            counts: UsageCounts { allowed: 1, ..UsageCounts::default() },
+        };
+        store.record_usage(&(0..keys).map(delta).collect::<Vec<_>>(), &[]).await.unwrap();
+    }
+
+    async fn use_past_its_time_goes_in_one_round_while_more_is_counted(database: &TestDatabase) {
+        const BUSY: usize = 50;
+        let store = Store::open(&OpenOptions::new(database.url())).await.unwrap();
+        let now: Timestamp = "2026-11-23T12:30:00Z".parse().unwrap();
+        let account = AccountId::generate(now, &OsEntropy);
+        for (keys, hours_ago) in [(2_500, 49), (1_200, 15 * 24), (30, 91 * 24), (3, 47)] {
+            count(&store, account, keys, now.minus(HOUR * hours_ago)).await;
+        }
+        let counting = tokio::spawn({
+            let store = store.clone();
+            async move {
+                for _ in 0..BUSY {
+                    count(&store, account, 1, now).await;
+                }
+            }
+        });
+        let day = HOUR * 24;
+        prune(&store, &ManualClock::at(now), &Retention { audit: day, usage: day * 90 }).await;
+        counting.await.unwrap();
+        let ever = (Timestamp::from_unix_ms(0), now.plus(day));
+        for (period, left) in [
+            (UsagePeriod::Minute, 3 + BUSY),
+            (UsagePeriod::Hour, 2_500 + 3 + BUSY),
+            (UsagePeriod::Day, 2_500 + 1_200 + 3 + BUSY),
+        ] {
+            let counts = store.list_usage(account, period, ever, 10_000).await.unwrap();
+            assert_eq!(counts.len(), left, "{period:?}");
+        }
+    }
 
     #[test]
     fn what_cannot_be_pruned_keeps_nothing_else_from_it() {
