@@ -14,9 +14,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{sleep, timeout};
 
 use crate::connection::Connection;
-use crate::edge::Service;
 use crate::intake::{Intake, Protocol};
 use crate::rarely::Rarely;
+use crate::service::Service;
 use crate::timer::Ticks;
 
 /// What a parser reads of a request's headers at most; half as much is refused with words before that.

@@ -1,14 +1,15 @@
-//! The data plane's front: what every listener shares, and which part answers which path.
+//! The data plane: what every listener and every door shares, and what each knows of one request.
 //!
-//! Everything that is not the data plane's own goes to an opaque service, the [`Fallback`].
+//! Everything that is not the data plane's own goes to an opaque service, the [`Fallback`]. Deliberately absent: which part
+//! answers which path (`service`).
 
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::{CONNECTION, HeaderMap, HeaderValue};
-use http::{Method, Request, Response, StatusCode, Version};
-use hyper::body::{Body, Incoming};
+use http::{Request, Response};
+use hyper::body::Incoming;
 use rndrkit_api::error::ErrorCode;
 use rndrkit_domain::decision::{BudgetState, Decision, Denial};
 use rndrkit_domain::id::RequestId;
@@ -19,16 +20,14 @@ use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
 
 use crate::body::EdgeBody;
-use crate::client_address::{self, Client};
+use crate::client_address::Client;
 use crate::connection::Connection;
 use crate::credential::{self, Credential, TakenFrom};
-use crate::gateway;
 use crate::gateway::path::RouteTable;
 use crate::gateway::upstream::{Upstream, default_tls};
-use crate::meters::{Door, ListenerKind, Meters};
+use crate::meters::{Door, Meters};
 use crate::options::{EdgeOptions, Route};
 use crate::problem::{self, Wording};
-use crate::{authz, http2, shape, verify};
 
 /// The service behind everything that the data plane does not answer itself: dashboard, `/api/rk`, operator API.
 ///
@@ -58,11 +57,11 @@ pub struct Edge {
     pub(crate) wording: Wording,
     pub(crate) meters: Meters,
     pub(crate) upstream: Upstream,
-    entropy: Arc<dyn Entropy>,
+    pub(crate) entropy: Arc<dyn Entropy>,
     /// What `/api` of the public listener leads to.
-    public_routes: RouteTable,
+    pub(crate) public_routes: RouteTable,
     /// What the gateway's own listener leads to.
-    gateway_routes: RouteTable,
+    pub(crate) gateway_routes: RouteTable,
 }
 
 impl Edge {
@@ -104,37 +103,6 @@ impl Edge {
             public_routes,
             gateway_routes,
         }))
-    }
-
-    /// What the public listener serves: the gateway or the reserved tree below `/api`, `fallback` for the rest.
-    #[must_use]
-    pub fn public(self: &Arc<Self>, fallback: Fallback) -> Service {
-        Service { edge: self.clone(), kind: Kind::Public(fallback) }
-    }
-
-    /// What the gateway's own listener serves: the routes, on every path.
-    #[must_use]
-    pub fn gateway(self: &Arc<Self>) -> Service {
-        Service { edge: self.clone(), kind: Kind::Gateway }
-    }
-
-    /// What a listener for watchers serves: `fallback`, and no decision.
-    #[must_use]
-    pub fn telemetry(self: &Arc<Self>, fallback: Fallback) -> Service {
-        Service { edge: self.clone(), kind: Kind::Telemetry(fallback) }
-    }
-
-    /// What forward auth's own listener serves: its questions and nothing else.
-    #[must_use]
-    pub fn authz(self: &Arc<Self>) -> Service {
-        Service { edge: self.clone(), kind: Kind::Authz }
-    }
-
-    /// What the internal listener serves: verify, forward auth unless it has a listener of its own, and
-    /// `fallback` for the rest.
-    #[must_use]
-    pub fn internal(self: &Arc<Self>, fallback: Fallback) -> Service {
-        Service { edge: self.clone(), kind: Kind::Internal(fallback) }
     }
 
     /// Whether there is no sign of a key.
@@ -248,7 +216,7 @@ impl Exchange {
     }
 
     /// The same, after which nothing more is read from the connection: where the request ends is not certain.
-    fn refuse_and_close(
+    pub(crate) fn refuse_and_close(
         &self,
         edge: &Edge,
         code: ErrorCode,
@@ -272,110 +240,4 @@ impl Exchange {
             Err(never) => match never {},
         }
     }
-}
-
-#[derive(Clone)]
-enum Kind {
-    Public(Fallback),
-    Gateway,
-    Authz,
-    Internal(Fallback),
-    Telemetry(Fallback),
-}
-
-/// What one listener serves.
-#[derive(Clone)]
-pub struct Service {
-    edge: Arc<Edge>,
-    kind: Kind,
-}
-
-impl Service {
-    pub(crate) fn edge(&self) -> &Arc<Edge> {
-        &self.edge
-    }
-
-    /// What kind of listener this is for.
-    pub(crate) const fn listener_kind(&self) -> ListenerKind {
-        match self.kind {
-            Kind::Public(_) => ListenerKind::Public,
-            Kind::Gateway => ListenerKind::Gateway,
-            Kind::Authz | Kind::Internal(_) | Kind::Telemetry(_) => ListenerKind::Internal,
-        }
-    }
-
-    /// Answers one request.
-    pub(crate) async fn answer(
-        &self,
-        connection: Arc<Connection>,
-        request: Request<Incoming>,
-    ) -> Response<EdgeBody> {
-        let edge = &self.edge;
-        let violation = connection.tally.begin();
-        let trusted = &edge.options.trusted_proxies;
-        let exchange = Exchange {
-            request_id: RequestId::generate(edge.clock.now(), edge.entropy.as_ref()),
-            client: client_address::find(connection.peer, connection.tls, request.headers(), trusted),
-            host: None,
-            connection,
-        };
-        let request_id = exchange.request_id;
-        let tally = exchange.connection.tally.clone();
-        let mut response = match violation {
-            Some(violation) => exchange.refuse_and_close(edge, violation.code(), violation.to_string()),
-            None if request.version() == Version::HTTP_2 => self.answer_http2(exchange, request).await,
-            None => self.judge(exchange, request).await,
-        };
-        problem::name_request(&mut response, request_id);
-        tally.answer(response.status() == StatusCode::SWITCHING_PROTOCOLS);
-        response
-    }
-
-    async fn answer_http2(&self, exchange: Exchange, mut request: Request<Incoming>) -> Response<EdgeBody> {
-        let is_head = request.method() == Method::HEAD;
-        let uri = request.uri().clone();
-        let mut response = match http2::adapt_request(&uri, request.headers_mut()) {
-            Ok(()) => self.judge(exchange, request).await,
-            Err((code, detail)) => exchange.refuse(&self.edge, code, detail),
-        };
-        http2::adapt_response(&mut response, is_head);
-        response
-    }
-
-    async fn judge(&self, mut exchange: Exchange, request: Request<Incoming>) -> Response<EdgeBody> {
-        match shape::check(request.version(), request.uri(), request.headers()) {
-            Ok(_) if request.body().size_hint().lower() > self.edge.options.limits.max_body_bytes => {
-                exchange.refuse_and_close(&self.edge, ErrorCode::PayloadTooLarge, BODY_TOO_LARGE)
-            }
-            Ok(host) => {
-                exchange.host = host;
-                self.dispatch(&exchange, request).await
-            }
-            Err((code, detail)) => exchange.refuse_and_close(&self.edge, code, detail),
-        }
-    }
-
-    async fn dispatch(&self, exchange: &Exchange, request: Request<Incoming>) -> Response<EdgeBody> {
-        let edge = &self.edge;
-        match &self.kind {
-            Kind::Gateway => gateway::serve(edge, exchange, &edge.gateway_routes, None, request).await,
-            Kind::Public(fallback) if is_api(request.uri().path(), &edge.options.own_path) => {
-                gateway::serve(edge, exchange, &edge.public_routes, Some(fallback), request).await
-            }
-            Kind::Authz => authz::serve(edge, exchange, request).await,
-            Kind::Internal(_) if !edge.options.separate_authz && authz::is_asked(request.uri().path()) => {
-                authz::serve(edge, exchange, request).await
-            }
-            Kind::Internal(_) if request.uri().path() == verify::PATH => {
-                verify::serve(edge, exchange, request).await
-            }
-            Kind::Public(fallback) | Kind::Internal(fallback) | Kind::Telemetry(fallback) => {
-                exchange.pass_on(fallback.clone(), request).await
-            }
-        }
-    }
-}
-
-fn is_api(path: &str, own_path: &str) -> bool {
-    path == "/api" || path.starts_with("/api/") || path.starts_with(own_path)
 }

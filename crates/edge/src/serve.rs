@@ -16,9 +16,9 @@ use tokio_rustls::TlsAcceptor;
 use crate::addresses::Addresses;
 use crate::connection::{Connection, Phase, Shares};
 use crate::drive::drive;
-use crate::edge::Service;
 use crate::intake::Protocol;
 use crate::listener::Listener;
+use crate::service::Service;
 use crate::stall::StallGuard;
 use crate::workers::Workers;
 
