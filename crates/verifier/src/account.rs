@@ -108,12 +108,14 @@ impl AccountState {
     }
 
     /// What is known now. Not to be held across an `await`.
+    #[inline]
     pub(crate) fn view(&self) -> RwLockReadGuard<'_, AccountView> {
         self.view.read()
     }
 
     /// Takes from the budget under the limit of a view that is still held, so that no change of the limit
     /// comes between.
+    #[inline]
     pub(crate) fn take(
         self: &Arc<Self>,
         view: &RwLockReadGuard<'_, AccountView>,
@@ -167,10 +169,12 @@ impl AccountState {
         }
     }
 
+    #[inline]
     pub(crate) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }
 
+    #[inline]
     pub(crate) fn changes(&self) -> u64 {
         self.changes.load(Ordering::Acquire)
     }

@@ -11,6 +11,7 @@ pub mod source;
 
 mod account;
 mod apply;
+mod decide;
 mod entry;
 mod failures;
 mod fill;

@@ -37,6 +37,7 @@ impl Rule {
     }
 
     /// The state of a bucket from which `spent_ns` worth of requests is taken.
+    #[inline]
     fn state(&self, spent_ns: u64) -> BudgetState {
         let remaining = self.capacity_ns.saturating_sub(spent_ns) / self.interval_ns;
         let room_for_one_more_ns = (remaining + 1).saturating_mul(self.interval_ns);
@@ -71,6 +72,7 @@ pub(crate) struct Limiter {
 
 impl Limiter {
     /// Takes `cost` requests, all or none. A cost of 0 looks and is always admitted.
+    #[inline]
     pub(crate) fn take(&self, rule: &Rule, cost: u32, now: Monotonic) -> Taken {
         let need_ns = rule.interval_ns.saturating_mul(u64::from(cost));
         let mut full_at_ns = self.full_at_ns.load(Ordering::Acquire);

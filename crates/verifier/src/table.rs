@@ -85,6 +85,7 @@ impl KeyTable {
     }
 
     /// The part in which a secret is, if it is. There is always one; the type does not know that.
+    #[inline]
     fn part(&self, digest: &Digest) -> Option<MutexGuard<'_, Shelf>> {
         // The upper half chooses the part, the lower half the place in it.
         let chosen = (spread(digest) >> 32) as usize & (self.parts.len() - 1);
@@ -92,6 +93,7 @@ impl KeyTable {
     }
 
     /// The key of this secret, locked.
+    #[inline]
     pub(crate) fn find(&self, digest: &Digest) -> Option<Found<'_>> {
         let shelf = self.part(digest)?;
         let at = shelf.slots.find(digest)?;

@@ -87,6 +87,7 @@ impl Row {
         (0..60_000).contains(&into_minute) && self.digest == *digest
     }
 
+    #[inline]
     pub(crate) fn count(&mut self, what: Use, at: Timestamp) {
         match what {
             Use::Allowed => add(&mut self.allowed, 1),

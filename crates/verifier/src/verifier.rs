@@ -1,35 +1,32 @@
-//! The check itself, readable from top to bottom: text, memory, look-up, verdict, budget, use.
+//! What a verifier holds, and how it finds what is known about a secret: text, memory, look-up. The verdict is
+//! in `decide`.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use parking_lot::{Mutex, RwLockReadGuard};
-use rndrkit_domain::account::AccountStatus;
-use rndrkit_domain::decision::{Caller, Decision, Denial};
+use parking_lot::Mutex;
+use rndrkit_domain::decision::{Decision, Denial};
 use rndrkit_domain::key_text::{self, Digest, KeyPrefix};
 use rndrkit_domain::plan::RateLimit;
 use rndrkit_domain::time::{Clock, Monotonic, Timestamp};
 use rndrkit_domain::usage::StatusClass;
 
-use crate::account::{AccountView, Accounts};
+use crate::account::Accounts;
 use crate::apply::Applied;
-use crate::entry::{Held, KeyEntry, RefusedKeys};
+use crate::entry::{Held, RefusedKeys};
 use crate::failures::Failures;
 use crate::fill::{Flights, Outcome};
-use crate::limiter::Taken;
 use crate::meters::Meters;
 use crate::position::{Position, ReadAt};
 use crate::prefixes::Prefixes;
 use crate::slices::drawer::Pool;
-use crate::slices::share::Asking;
 use crate::slices::terms::Terms;
-use crate::slices::waiting::{Settled, Waiting};
 use crate::source::{KeySource, SourceError};
 use crate::table::{KeyTable, TableMeters};
 use crate::tokens::Tokens;
-use crate::usage::{MAX_ROWS, Owner, UsageBuffer, Use};
+use crate::usage::{MAX_ROWS, Owner, UsageBuffer};
 use crate::wall::Wall;
 use crate::watch::Watch;
 
@@ -37,8 +34,6 @@ use crate::watch::Watch;
 const REFUSED_KEYS: usize = 16_384;
 /// Rounds of memory and look-up before giving up, when changes keep overtaking them.
 const RESOLVE_ATTEMPTS: u32 = 4;
-/// Rounds of decision and draw before giving up, when the account keeps changing.
-const BUDGET_ATTEMPTS: u32 = 4;
 /// At most one log line about failing look-ups in this time: a flood of them says nothing more.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -87,7 +82,7 @@ pub struct Verified {
 }
 
 impl Verified {
-    const fn denied(denial: Denial) -> Self {
+    pub(crate) const fn denied(denial: Denial) -> Self {
         Self { decision: Decision::denied(denial), watch: None }
     }
 }
@@ -121,29 +116,9 @@ pub struct Verifier {
 pub(crate) struct Resolved {
     pub(crate) held: Held,
     /// The account's counter of changes, read before `held` was known to be alive.
-    seen: u64,
+    pub(crate) seen: u64,
     /// The clock as it was read before trust was looked at.
     pub(crate) now: Monotonic,
-}
-
-/// A request, as far as the verdict on a good key needs it.
-struct Asked {
-    digest: Digest,
-    cost: u32,
-    /// The account's counter of changes, read before the key was known to be current.
-    seen: u64,
-    now: Monotonic,
-}
-
-/// What came of looking at a request once.
-enum Step {
-    Decided(Verified),
-    /// Only a draw from the shared budget can tell.
-    Wait(Waiting),
-    /// The account changed meanwhile.
-    Again,
-    /// Too many requests wait for draws.
-    Crowded,
 }
 
 impl Verifier {
@@ -205,6 +180,10 @@ impl Verifier {
         Ok(())
     }
 
+    pub(crate) fn prefix_set(&self) -> &[KeyPrefix] {
+        self.prefixes.get()
+    }
+
     /// The prefixes in force.
     pub fn prefixes(&self) -> Arc<Vec<KeyPrefix>> {
         Arc::clone(self.prefixes.get())
@@ -215,72 +194,7 @@ impl Verifier {
         &self.usage
     }
 
-    /// Decides on one request. What is in memory is decided upon at the first poll, without a place on the
-    /// heap; the rest is in a future of its own, so that this one stays small.
-    pub async fn verify(&self, ask: &Ask<'_>) -> Verified {
-        let waiting = match self.decide_from_memory(ask) {
-            Some(Step::Decided(verified)) => return verified,
-            Some(Step::Wait(waiting)) => Some(waiting),
-            Some(Step::Crowded) => return Verified::denied(Denial::Unavailable),
-            Some(Step::Again) | None => None,
-        };
-        Box::pin(self.check(ask, waiting)).await.unwrap_or_else(Verified::denied)
-    }
-
-    /// The steady state, inlined so that its answer is made where it is wanted. `None`: something is missing, and [`Self::check`] finds out what that means.
-    #[inline]
-    fn decide_from_memory(&self, ask: &Ask<'_>) -> Option<Step> {
-        if ask.secret.len() > key_text::MAX_SECRET_BYTES {
-            return None;
-        }
-        // Prefix and checksum are not looked at: a text whose SHA-256 is that of a good key is that key.
-        let digest = Digest::of_bytes(ask.secret);
-        let now = self.trusted_now()?;
-        if let Some(found) = self.good.find(&digest) {
-            let entry = found.entry()?;
-            // Before the entry is found current: see `recall`.
-            let seen = entry.account.changes();
-            if !entry.is_current() {
-                return None;
-            }
-            let asked = Asked { digest, cost: ask.cost, seen, now };
-            let mut used = None;
-            let step = self.decide(&asked, entry, None, &mut used);
-            found.used(&digest, used.map(|used| (self.date(now), used)));
-            return Some(step);
-        }
-        let prefixes = self.prefixes.get();
-        if prefixes.is_empty() {
-            return None;
-        }
-        if key_text::check(ask.secret, prefixes).is_err() {
-            return Some(Step::Decided(Verified::denied(Denial::InvalidKey)));
-        }
-        let held = self.recall_refused(&digest, now)?;
-        self.meters.hits.increment(1);
-        Some(Step::Decided(refuse_held(&held)))
-    }
-
-    async fn check(&self, ask: &Ask<'_>, mut waiting: Option<Waiting>) -> Result<Verified, Denial> {
-        let digest = self.read(ask.secret)?;
-        for _ in 0..BUDGET_ATTEMPTS {
-            let settled = match waiting.take() {
-                Some(waiting) => waiting.settled().await?,
-                None => None,
-            };
-            // After a wait for the budget as well: trust, key and account are looked at again.
-            let resolved = self.resolve(digest, ask.client).await?;
-            match self.decide_resolved(digest, ask.cost, &resolved, settled) {
-                Step::Decided(verified) => return Ok(verified),
-                Step::Wait(wait) => waiting = Some(wait),
-                Step::Again => {}
-                Step::Crowded => return Err(Denial::Unavailable),
-            }
-        }
-        Err(Denial::Unavailable)
-    }
-
-    fn read(&self, secret: &[u8]) -> Result<Digest, Denial> {
+    pub(crate) fn read(&self, secret: &[u8]) -> Result<Digest, Denial> {
         if let Ok(digest) = key_text::parse(secret, self.prefixes.get()) {
             return Ok(digest);
         }
@@ -332,7 +246,7 @@ impl Verifier {
         self.recall_refused(digest, now).map(|held| (held, 0))
     }
 
-    fn recall_refused(&self, digest: &Digest, now: Monotonic) -> Option<Held> {
+    pub(crate) fn recall_refused(&self, digest: &Digest, now: Monotonic) -> Option<Held> {
         let refused = self.refused.get(digest).filter(|refused| now < refused.until)?;
         match &refused.held {
             Held::Good(entry) | Held::Revoked(entry) if !entry.is_current() => None,
@@ -348,70 +262,6 @@ impl Verifier {
             Held::Good(entry) | Held::Revoked(entry) => entry.account.changes(),
             Held::Unknown => 0,
         })
-    }
-
-    fn decide_resolved(
-        &self,
-        digest: Digest,
-        cost: u32,
-        resolved: &Resolved,
-        settled: Option<Settled>,
-    ) -> Step {
-        let Held::Good(entry) = &resolved.held else {
-            return Step::Decided(refuse_held(&resolved.held));
-        };
-        let asked = Asked { digest, cost, seen: resolved.seen, now: resolved.now };
-        let mut used = None;
-        let step = self.decide(&asked, entry, settled, &mut used);
-        if let Some(used) = used {
-            self.good.count(&digest, entry, self.date(asked.now), used);
-        }
-        step
-    }
-
-    /// The verdict on a good key; and in `used`, what is to be counted.
-    #[inline]
-    fn decide(
-        &self,
-        asked: &Asked,
-        entry: &KeyEntry,
-        settled: Option<Settled>,
-        used: &mut Option<Use>,
-    ) -> Step {
-        // Read before the view is locked: these are the other end of the account's lines, see its fields.
-        let (key_id, account_id) = entry.owner();
-        let view = entry.account.view();
-        let what = |what| if asked.cost == 0 { Use::Looked } else { what };
-        match verdict(entry, &view, || self.wall_at(asked.now)) {
-            // Neither active nor unexpired: such a request moves nothing.
-            Some(Denial::KeyExpired) => Step::Decided(refuse(entry, &view, Denial::KeyExpired)),
-            Some(denial) => {
-                *used = Some(what(Use::Refused));
-                Step::Decided(refuse(entry, &view, denial))
-            }
-            None => match pay(entry, &view, asked.cost, asked.now, settled) {
-                Asking::Done(Taken::Admitted(budget)) => {
-                    *used = Some(what(Use::Allowed));
-                    let (external_id, plan) = (view.external_id.clone(), view.plan.clone());
-                    let caller = Caller { key_id, account_id, external_id, plan };
-                    let account = Arc::clone(&entry.account);
-                    let watch = Watch { digest: asked.digest, key_id, account, seen: asked.seen };
-                    Step::Decided(Verified {
-                        decision: Decision::Allowed { caller, budget },
-                        watch: Some(watch),
-                    })
-                }
-                Asking::Done(Taken::Refused(budget)) => {
-                    *used = Some(what(Use::Limited));
-                    let (denial, caller) = (Denial::RateLimited, Some(entry.caller(&view)));
-                    let decision = Decision::Denied { denial, caller, budget: Some(budget) };
-                    Step::Decided(Verified { decision, watch: None })
-                }
-                Asking::Wait(waiting) => Step::Wait(waiting),
-                Asking::Changed => Step::Again,
-                Asking::Crowded => Step::Crowded,
-            },
-        }
     }
 
     /// Counts what the request that this watch came with was answered. For doors that see the answer.
@@ -448,7 +298,7 @@ impl Verifier {
     }
 
     /// What time it is to date use by.
-    fn date(&self, now: Monotonic) -> Timestamp {
+    pub(crate) fn date(&self, now: Monotonic) -> Timestamp {
         self.wall.about(now, || self.wall_at(now))
     }
 
@@ -547,49 +397,4 @@ impl Verifier {
         let accounts = self.position.lock().accounts.len();
         self.meters.show_sizes(self.good.len(), self.refused.len(), accounts);
     }
-}
-
-/// Why a known secret that is not revoked is refused, the budget aside. In the order of the contract.
-/// The clock that ends are judged by is read only for a secret that has an end.
-pub(crate) fn verdict(
-    entry: &KeyEntry,
-    view: &AccountView,
-    wall: impl FnOnce() -> Timestamp,
-) -> Option<Denial> {
-    if entry.ends_at().is_some_and(|end| end <= wall()) {
-        Some(Denial::KeyExpired)
-    } else if view.status == AccountStatus::Suspended {
-        Some(Denial::AccountSuspended)
-    } else if view.api_access {
-        None
-    } else {
-        Some(Denial::PlanRequired)
-    }
-}
-
-/// Takes from the budget, unless a draw that the request waited for has settled that.
-fn pay(
-    entry: &KeyEntry,
-    view: &RwLockReadGuard<'_, AccountView>,
-    cost: u32,
-    now: Monotonic,
-    settled: Option<Settled>,
-) -> Asking {
-    match settled.and_then(|settled| settled.at(now, entry.generation())) {
-        Some(taken) => Asking::Done(taken),
-        None => entry.account.take(view, cost, now),
-    }
-}
-
-/// What is said about a secret that is not good.
-fn refuse_held(held: &Held) -> Verified {
-    match held {
-        Held::Good(entry) | Held::Revoked(entry) => refuse(entry, &entry.account.view(), Denial::KeyRevoked),
-        Held::Unknown => Verified::denied(Denial::InvalidKey),
-    }
-}
-
-fn refuse(entry: &KeyEntry, view: &AccountView, denial: Denial) -> Verified {
-    let decision = Decision::Denied { denial, caller: Some(entry.caller(view)), budget: None };
-    Verified { decision, watch: None }
 }

@@ -3,12 +3,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use rndrkit_domain::time::{Monotonic, Timestamp};
-
-const NANOSECONDS_PER_MILLISECOND: u64 = 1_000_000;
 
 /// What the database's clock said, and when it was asked.
 #[derive(Debug)]
@@ -26,8 +23,9 @@ impl Reading {
     }
 }
 
+const NANOSECONDS_PER_MILLISECOND: u64 = 1_000_000;
 /// How old the reading of a wall clock may be that use is dated by. Ends are never judged by it.
-const ABOUT: Duration = Duration::from_millis(250);
+const ABOUT_NS: u64 = 250 * NANOSECONDS_PER_MILLISECOND;
 
 /// The estimate. Empty until the database has said something.
 #[derive(Debug, Default)]
@@ -50,7 +48,7 @@ impl Wall {
     pub(crate) fn about(&self, now: Monotonic, exact: impl FnOnce() -> Timestamp) -> Timestamp {
         let now_ms = (now.0 / NANOSECONDS_PER_MILLISECOND).cast_signed();
         let since_ns = now.0.wrapping_sub(self.read_at_ns.load(Ordering::Relaxed));
-        if u128::from(since_ns) < ABOUT.as_nanos() {
+        if since_ns < ABOUT_NS {
             return Timestamp::from_unix_ms(now_ms.saturating_add(self.ahead_ms.load(Ordering::Relaxed)));
         }
         let exact = exact();
@@ -71,6 +69,8 @@ impl Wall {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn at(ms: u64) -> Monotonic {

@@ -11,8 +11,9 @@ use rndrkit_domain::time::Monotonic;
 use tokio::time::timeout;
 
 use crate::account::AccountState;
+use crate::decide::verdict;
 use crate::entry::Held;
-use crate::verifier::{Resolved, Verifier, verdict};
+use crate::verifier::{Resolved, Verifier};
 
 /// How long [`Verifier::recheck`] tries: a connection that has to be cut is cut within a second.
 const RECHECK_DEADLINE: Duration = Duration::from_millis(750);
