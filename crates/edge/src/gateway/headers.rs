@@ -240,7 +240,6 @@ pub(crate) fn write_request(headers: &HeaderMap, outgoing: &Outgoing<'_>, lines:
 /// Whether a caller's header goes on as it is.
 fn passes(name: &HeaderName, value: &HeaderValue, by_proxy: bool, rewritten: &mut Rewritten) -> bool {
     match name.as_str() {
-        "host" => false,
         "content-length" => {
             rewritten.length = true;
             false
@@ -260,8 +259,8 @@ fn passes(name: &HeaderName, value: &HeaderValue, by_proxy: bool, rewritten: &mu
             false
         }
         // The server side says "continue" itself, as soon as the upstream takes the body; nothing else can be
-        // expected (RFC 9110, section 10.1.1), and two servers may read it differently.
-        "expect" => false,
+        // expected (RFC 9110, section 10.1.1), and two servers may read it differently. The route chooses the host.
+        "expect" | "host" => false,
         // A trusted proxy's other statements, such as its prefix, stay; a stranger's do not.
         _ => {
             let is_ours = if by_proxy { is_rebuilt(name) } else { is_forwarding(name) };

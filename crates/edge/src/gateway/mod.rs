@@ -87,15 +87,14 @@ pub(crate) async fn serve(
         Err(refusal) => return *refusal,
     };
     let budget = admission.budget;
-    let mut response = match route {
-        Some(route) => forward(edge, exchange, route, admission, request).await,
-        None => {
-            let response = no_upstream(edge, exchange, request.uri().path());
-            if let Some(watch) = &admission.watch {
-                edge.verifier.answered(watch, StatusClass::of(response.status().as_u16()));
-            }
-            response
+    let mut response = if let Some(route) = route {
+        forward(edge, exchange, route, admission, request).await
+    } else {
+        let response = no_upstream(edge, exchange, request.uri().path());
+        if let Some(watch) = &admission.watch {
+            edge.verifier.answered(watch, StatusClass::of(response.status().as_u16()));
         }
+        response
     };
     if let Some(budget) = budget {
         problem::set_rate_limit(response.headers_mut(), &budget);

@@ -137,7 +137,7 @@ pub(crate) enum AnswerBody {
 /// A body that comes in pieces.
 pub(crate) enum UpstreamBody {
     /// The direct way.
-    Direct(DirectBody),
+    Direct(Box<DirectBody>),
     /// The general way.
     General(GeneralBody),
 }
@@ -234,7 +234,7 @@ impl Body for UpstreamBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match &mut *self {
-            Self::Direct(body) => Pin::new(body).poll_frame(cx),
+            Self::Direct(body) => Pin::new(body.as_mut()).poll_frame(cx),
             Self::General(body) => Pin::new(body).poll_frame(cx),
         }
     }

@@ -85,15 +85,14 @@ impl<C: Reusable> Pool<C> {
     /// Keeps a connection for the next request of this worker, unless the worker has its share already.
     pub(super) fn keep(self: &Arc<Self>, worker: usize, connection: C) {
         let position = worker % SHARDS;
-        let Some(shard) = self.shards.get(position) else { return };
-        let mut shard = shard.lock();
+        let Some(mut shard) = self.shards.get(position).map(Mutex::lock) else { return };
         if !shard.counted {
             shard.counted = true;
             self.shards_in_use.fetch_add(1, Ordering::Relaxed);
         }
         // Each worker has the same share, so that one that came first does not have it all.
-        let share = self.max_idle / self.shards_in_use.load(Ordering::Relaxed).max(1);
-        if shard.idle.len() >= share.max(1) {
+        let most = self.max_idle / self.shards_in_use.load(Ordering::Relaxed).max(1);
+        if shard.idle.len() >= most.max(1) {
             return;
         }
         if !shard.swept {
@@ -108,8 +107,7 @@ impl<C: Reusable> Pool<C> {
 
     /// Lets go of what was not used for long or is closed; false when nothing is left.
     fn sweep(&self, position: usize) -> bool {
-        let Some(shard) = self.shards.get(position) else { return false };
-        let mut shard = shard.lock();
+        let Some(mut shard) = self.shards.get(position).map(Mutex::lock) else { return false };
         shard.looks += 1;
         let looks = shard.looks;
         shard

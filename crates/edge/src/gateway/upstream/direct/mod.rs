@@ -167,6 +167,6 @@ impl Exchange {
         }
         connection.read = BytesMut::from(rest);
         let body = DirectBody::new(Underway { connection, upload, home, stays_open }, framing);
-        Answer { status, headers, body: AnswerBody::Stream(UpstreamBody::Direct(body)) }
+        Answer { status, headers, body: AnswerBody::Stream(UpstreamBody::Direct(Box::new(body))) }
     }
 }
