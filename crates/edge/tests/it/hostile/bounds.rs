@@ -149,7 +149,57 @@ async fn a_client_that_stops_reading_is_let_go_and_its_upstream_too(way: Way) {
     drop(client);
 }
 
+/// Far more than the sockets of two hops hold, and far less than a flood sends in the time.
+const HELD_ON_THE_WAY: usize = 64 * 1024 * 1024;
+
+/// Waits until a count stands still, and returns it.
+async fn standing(count: impl Fn() -> usize) -> usize {
+    let mut before = usize::MAX;
+    while before != count() {
+        before = count();
+        assert!(before < HELD_ON_THE_WAY, "{before} bytes went in, and none came out");
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    before
+}
+
+async fn an_answer_waits_at_the_upstream_while_nobody_reads_it(way: Way) {
+    let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let flood = After::Flood("10\r\n0123456789abcdef\r\n");
+    let upstream = Faulty::start(move |_| Fault::new(head, flood)).await;
+    let world = super::world(way, upstream.uri()).await;
+    let mut client = connect(world.public).await;
+    client.send(request("GET /api/x", &[&world.key().line()], "")).await;
+    assert_eq!(client.head().await.status(), 200);
+    let held = standing(|| upstream.flooded()).await;
+    client.exactly(held).await;
+    assert!(standing(|| upstream.flooded()).await > held, "it goes on when it is read");
+}
+
+async fn a_body_waits_at_the_caller_while_the_upstream_does_not_read_it(way: Way) {
+    let upstream = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let uri = format!("http://{}", upstream.local_addr().unwrap()).parse().unwrap();
+    let world = super::world(way, uri).await;
+    let mut client = connect(world.public).await;
+    let head = ["Transfer-Encoding: chunked", "X-Large: yes"];
+    client.send(request("POST /api/x", &[&world.key().line(), head[0], head[1]], "")).await;
+    let (_accepted, _) = upstream.accept().await.unwrap();
+    let sent = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let count = sent.clone();
+    let (_read, mut write) = client.stream.into_split();
+    let feeding = tokio::spawn(async move {
+        let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
+        while write.write_all(chunk.as_bytes()).await.is_ok() {
+            count.fetch_add(chunk.len(), std::sync::atomic::Ordering::SeqCst);
+        }
+    });
+    standing(|| sent.load(std::sync::atomic::Ordering::SeqCst)).await;
+    feeding.abort();
+}
+
 on_both_ways! {
+    an_answer_waits_at_the_upstream_while_nobody_reads_it,
+    a_body_waits_at_the_caller_while_the_upstream_does_not_read_it,
     ninety_six_header_lines_pass_and_one_more_does_not,
     a_head_of_a_megabyte_in_one_line_or_in_few_is_refused_before_it_is_read,
     long_paths_and_keys_are_judged_like_short_ones,

@@ -52,6 +52,7 @@ type Script = Arc<dyn Fn(&Message) -> Fault + Send + Sync>;
 pub(crate) struct Faulty {
     pub(crate) address: SocketAddr,
     open: Arc<AtomicUsize>,
+    flooded: Arc<AtomicUsize>,
     seen: Arc<Mutex<Vec<Message>>>,
 }
 
@@ -59,19 +60,21 @@ impl Faulty {
     pub(crate) async fn start(script: impl Fn(&Message) -> Fault + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (open, seen) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Vec::new())));
+        let (open, flooded) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let seen = Arc::new(Mutex::new(Vec::new()));
         let script: Script = Arc::new(script);
-        let (for_open, for_seen) = (open.clone(), seen.clone());
+        let (for_open, for_seen, for_flooded) = (open.clone(), seen.clone(), flooded.clone());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (script, open, seen) = (script.clone(), for_open.clone(), for_seen.clone());
+                let flooded = for_flooded.clone();
                 tokio::spawn(async move {
                     let _open = Open::new(open);
-                    converse(stream, script, seen).await;
+                    converse(stream, script, seen, flooded).await;
                 });
             }
         });
-        Self { address, open, seen }
+        Self { address, open, flooded, seen }
     }
 
     pub(crate) fn uri(&self) -> http::Uri {
@@ -81,6 +84,11 @@ impl Faulty {
     /// Connections that are open now.
     pub(crate) fn open(&self) -> usize {
         self.open.load(Ordering::SeqCst)
+    }
+
+    /// Bytes that floods could write so far.
+    pub(crate) fn flooded(&self) -> usize {
+        self.flooded.load(Ordering::SeqCst)
     }
 
     /// Waits until no more than this many connections are open.
@@ -167,7 +175,12 @@ impl Peer {
 }
 
 /// Goes on until one side ends the connection; nothing that the gateway does is an error here.
-async fn converse(stream: TcpStream, script: Script, seen: Arc<Mutex<Vec<Message>>>) -> Option<()> {
+async fn converse(
+    stream: TcpStream,
+    script: Script,
+    seen: Arc<Mutex<Vec<Message>>>,
+    flooded: Arc<AtomicUsize>,
+) -> Option<()> {
     let mut peer = Peer { stream, unread: Vec::new() };
     loop {
         let request = peer.head().await?;
@@ -184,7 +197,9 @@ async fn converse(stream: TcpStream, script: Script, seen: Arc<Mutex<Vec<Message
             After::Hang => while peer.more().await {},
             After::Flood(bytes) => {
                 let bytes = bytes.repeat(1_000);
-                while peer.stream.write_all(bytes.as_bytes()).await.is_ok() {}
+                while peer.stream.write_all(bytes.as_bytes()).await.is_ok() {
+                    flooded.fetch_add(bytes.len(), Ordering::SeqCst);
+                }
             }
         }
     }

@@ -110,6 +110,16 @@ impl Framed {
     }
 }
 
+/// A request without a body for this path, from the first byte of its connection.
+pub(super) fn opening(path: &str, key: &str) -> Vec<u8> {
+    let headers =
+        [(":method", "GET"), (":scheme", "http"), (":authority", "a"), (":path", path), ("x-api-key", key)];
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    bytes.extend(frame(SETTINGS, 0, 0, &[]));
+    bytes.extend(frame(HEADERS, END_HEADERS | END_STREAM, 1, &block(&headers)));
+    bytes
+}
+
 struct Trial {
     upstream: Recorder,
     world: World,

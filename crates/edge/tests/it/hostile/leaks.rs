@@ -10,7 +10,7 @@ use super::{Way, on_both_ways};
 use crate::wire::PATIENCE;
 
 /// Times that each fault is met.
-const TIMES: usize = 100;
+const TIMES: usize = 50;
 
 async fn faults_leave_no_task_and_no_connection_behind(way: Way) {
     let recorder = PrometheusBuilder::new().build_recorder();

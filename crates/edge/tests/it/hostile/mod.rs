@@ -22,6 +22,7 @@ mod faulty;
 mod frames;
 mod identity;
 mod leaks;
+mod logs;
 mod paths;
 mod recorder;
 mod smuggling;
@@ -79,7 +80,8 @@ async fn impatient(way: Way, upstream: http::Uri) -> World {
             header_timeout: longest,
             body_stall: longest,
             connect_timeout: longest,
-            response_timeout: longest,
+            // Later than the body, so that it is clear who was waited for.
+            response_timeout: 2 * longest,
             stream_idle: longest,
             write_stall: longest,
             ..Limits::default()

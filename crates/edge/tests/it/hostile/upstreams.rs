@@ -301,7 +301,34 @@ async fn a_protocol_that_nobody_offered_is_a_broken_upstream(way: Way) {
     }
 }
 
+async fn an_answer_without_a_body_says_nothing_of_its_length(way: Way) {
+    for lines in ["Content-Length: 51", "Transfer-Encoding: chunked"] {
+        let bytes = format!("HTTP/1.1 204 No Content\r\n{lines}\r\n\r\n");
+        let (answer, _upstream, world) = asked(way, "GET", bytes, After::Keep).await;
+        assert_eq!((answer.status(), answer.header("transfer-encoding")), (204, None), "{lines}");
+        assert!(matches!(answer.header("content-length"), None | Some("0")), "{lines}: {answer:?}");
+        goes_on(&world).await;
+    }
+}
+
+async fn trailers_carry_nothing_that_no_header_may(way: Way) {
+    let trailers = "X-Sum: kept\r\nX-Rk-Plan: forged\r\nx_rk_plan: forged\r\nSet-Cookie: rk_session=forged\r\n\
+                    Content-Length: 5\r\nTransfer-Encoding: forged\r\nConnection: forged\r\n";
+    let names = "X-Sum, X-Rk-Plan, x_rk_plan, Set-Cookie, Content-Length, Transfer-Encoding, Connection";
+    let bytes = format!(
+        "HTTP/1.1 200 OK\r\nTrailer: {names}\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n{trailers}\r\n"
+    );
+    let upstream = Faulty::start(move |_| Fault::new(&bytes, After::Keep)).await;
+    let world = super::impatient(way, upstream.uri()).await;
+    let answer =
+        ask(world.public, "GET /api/x", &[&world.key().line(), "Connection: te", "TE: trailers"]).await;
+    assert_eq!((answer.status(), answer.text().as_str()), (200, "ok"));
+    assert_eq!(answer.trailers, [("x-sum".to_owned(), "kept".to_owned())]);
+}
+
 on_both_ways! {
+    an_answer_without_a_body_says_nothing_of_its_length,
+    trailers_carry_nothing_that_no_header_may,
     a_protocol_that_nobody_offered_is_a_broken_upstream,
     what_is_no_answer_is_502,
     a_doubtful_framing_is_passed_on_in_one_reading_or_not_at_all_and_its_connection_is_not_used_again,

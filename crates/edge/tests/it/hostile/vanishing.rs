@@ -36,7 +36,10 @@ pub(super) async fn upstream() -> Faulty {
 }
 
 /// How far a caller goes before it vanishes.
-pub(super) const SCENES: [&str; 14] = [
+pub(super) const SCENES: [&str; 17] = [
+    "HTTP/2 silent",
+    "HTTP/2 events",
+    "HTTP/2 flood",
     "connected",
     "half a head",
     "half a body",
@@ -64,6 +67,13 @@ pub(super) async fn go(scene: &str, address: SocketAddr, key: &str) -> Reader<Tc
         }
         "half a chunk" => {
             client.send(request("POST /api/x", &[key, "Transfer-Encoding: chunked"], "") + "5\r\nhe").await;
+        }
+        other if other.starts_with("HTTP/2 ") => {
+            let path = other.replace("HTTP/2 ", "/api/");
+            client.send(super::frames::opening(&path, key.trim_start_matches("X-Api-Key: "))).await;
+            // Its settings, and whatever else it says first.
+            client.exactly(9).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
         "early" => {
             client.send(request("POST /api/early", &[key, "Content-Length: 100000"], "") + "half").await;
