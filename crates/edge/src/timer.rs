@@ -35,6 +35,7 @@ struct Shared {
 
 impl Ticks {
     /// For waits of this length.
+    #[expect(clippy::disallowed_methods, reason = "the parser only ever sees the distance to it")]
     pub(crate) fn for_waits_of(longest: Duration) -> Self {
         let length = (longest / TICKS).max(Duration::from_millis(1));
         let (now, due) = (AtomicU64::new(0), AtomicU64::new(NEVER));

@@ -4,7 +4,6 @@
 //! waits for. Deliberately absent: accepting, which one task does for all workers (`serve`).
 
 use std::fmt;
-use std::future::Future;
 use std::io;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -158,11 +157,9 @@ fn start_one(
     Ok(seat)
 }
 
-fn until_stopped(mut stopping: watch::Receiver<bool>) -> impl Future<Output = ()> + Send + 'static {
-    async move {
-        // An error means that the owner of the threads is gone.
-        let _ = stopping.wait_for(|stop| *stop).await;
-    }
+async fn until_stopped(mut stopping: watch::Receiver<bool>) {
+    // An error means that the owner of the threads is gone.
+    let _ = stopping.wait_for(|stop| *stop).await;
 }
 
 #[cfg(test)]
