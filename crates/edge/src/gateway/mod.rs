@@ -5,6 +5,7 @@
 pub(crate) mod body;
 mod cookies;
 pub(crate) mod headers;
+pub(crate) mod lines;
 pub(crate) mod long;
 pub(crate) mod path;
 mod tunnel;

@@ -25,7 +25,8 @@ use super::connect::Stream;
 use super::pool::Home;
 use super::{Answer, AnswerBody, Outbound, UpstreamBody, UpstreamError, Way};
 use crate::gateway::body::RequestBody;
-use crate::gateway::headers::{self, Text};
+use crate::gateway::headers;
+use crate::gateway::lines::Text;
 
 /// The most interim answers (100, 103) before the one that counts.
 const MAX_INTERIM: u8 = 16;
