@@ -5,13 +5,13 @@ use rndrkit_client::{Client, UsageQuery};
 
 use super::console::Console;
 use super::{Failure, local};
-use crate::cli::UsageArgs;
+use crate::cli::{UsageArgs, UsagePeriod};
 
 pub(super) async fn show(client: &Client, args: UsageArgs, console: &mut Console<'_>) -> Result<(), Failure> {
     let UsageArgs { account, from, to, period } = args;
     let id = local::account_id(client, account).await?;
     let query =
-        UsageQuery { from: from.as_deref(), to: to.as_deref(), period: period.map(|period| period.as_str()) };
+        UsageQuery { from: from.as_deref(), to: to.as_deref(), period: period.map(UsagePeriod::as_str) };
     let usage = client.account_usage(&id, query).await.map_err(local::missing("account"))?;
     console.either(&usage, print);
     Ok(())
