@@ -11,7 +11,7 @@ use rndrkit_domain::usage::{LastUse, UsageDelta};
 use rndrkit_verifier::{BoxFuture, Flusher, SourceError, UsageSink};
 use tokio::sync::oneshot;
 
-use crate::world::{World, beginning, rate_limit};
+use crate::world::{World, beginning, rate_limit, until};
 
 struct Ledger {
     deltas: Mutex<Vec<UsageDelta>>,
@@ -164,6 +164,34 @@ async fn many_keys_are_stored_in_parts_and_what_came_before_a_failure_is_not_sto
         });
     assert_eq!((times.len(), times.values().max()), (KEYS, Some(&1)));
     assert_eq!((ledger.totals(), ledger.last_uses.lock().len()), ((KEYS as u64, 0, 0), KEYS));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_minute_that_turns_while_a_flush_hangs_is_counted_beside_the_one_before() {
+    let world = World::new();
+    let key = world.old_key(world.account());
+    let ledger = Arc::new(Ledger::default());
+    let flusher = Arc::new(flusher(&world, &ledger));
+    world.ask(&key).await;
+    ledger.hanging.store(true, Ordering::SeqCst);
+    let flush = tokio::spawn({
+        let flusher = Arc::clone(&flusher);
+        async move { flusher.flush().await }
+    });
+    until(|| ledger.attempts.load(Ordering::SeqCst) == 1).await;
+    world.ask(&key).await;
+    world.pass(Duration::from_secs(60));
+    for _ in 0..3 {
+        world.ask(&key).await;
+    }
+    assert!(flush.await.unwrap().is_err());
+    ledger.hanging.store(false, Ordering::SeqCst);
+    flusher.flush().await.unwrap();
+    let stored: Vec<_> =
+        ledger.deltas.lock().iter().map(|delta| (delta.minute, delta.counts.allowed)).collect();
+    let next = beginning().plus(Duration::from_secs(60));
+    assert_eq!(stored, [(beginning(), 2), (next, 3)]);
+    assert_eq!(ledger.last_uses.lock().iter().map(|last| last.at).collect::<Vec<_>>(), [next]);
 }
 
 #[tokio::test(start_paused = true)]
