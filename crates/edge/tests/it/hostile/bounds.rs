@@ -171,9 +171,9 @@ async fn an_answer_waits_at_the_upstream_while_nobody_reads_it(way: Way) {
     let mut client = connect(world.public).await;
     client.send(request("GET /api/x", &[&world.key().line()], "")).await;
     assert_eq!(client.head().await.status(), 200);
-    let held = standing(|| upstream.flooded()).await;
-    client.exactly(held).await;
-    assert!(standing(|| upstream.flooded()).await > held, "it goes on when it is read");
+    let waiting = standing(|| upstream.flooded()).await;
+    client.exactly(waiting).await;
+    assert!(standing(|| upstream.flooded()).await > waiting, "it goes on when it is read");
 }
 
 async fn a_body_waits_at_the_caller_while_the_upstream_does_not_read_it(way: Way) {

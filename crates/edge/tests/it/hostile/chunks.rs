@@ -30,7 +30,7 @@ async fn a_chunk_size_is_a_hexadecimal_number_that_fits(way: Way) {
         "5 5",
         "5.",
         "\u{b}5",
-        "\05",
+        "\x005",
         "5\0",
         "10000000000000005",
         "fffffffffffffffffb",

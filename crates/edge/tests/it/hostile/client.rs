@@ -42,7 +42,7 @@ pub(crate) async fn send(address: SocketAddr, bytes: impl AsRef<[u8]>) -> Heard 
 }
 
 fn parse(mut rest: &[u8], left_open: bool) -> Heard {
-    let mut heard = Heard { answers: Vec::new(), interim: Vec::new(), left_open };
+    let mut all = Heard { answers: Vec::new(), interim: Vec::new(), left_open };
     while !rest.is_empty() {
         let end = rest.windows(4).position(|window| window == b"\r\n\r\n");
         let end = end.unwrap_or_else(|| panic!("no answer: {:?}", String::from_utf8_lossy(rest)));
@@ -56,13 +56,13 @@ fn parse(mut rest: &[u8], left_open: bool) -> Heard {
         }
         rest = &rest[end + 4..];
         if (100..200).contains(&answer.status()) {
-            heard.interim.push(answer.status());
+            all.interim.push(answer.status());
             continue;
         }
         rest = body(&mut answer, rest);
-        heard.answers.push(answer);
+        all.answers.push(answer);
     }
-    heard
+    all
 }
 
 fn body<'a>(answer: &mut Message, rest: &'a [u8]) -> &'a [u8] {

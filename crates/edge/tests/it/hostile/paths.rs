@@ -43,16 +43,9 @@ fn decoded(path: &str) -> String {
     let mut at = 0;
     while let Some(byte) = bytes.get(at) {
         let digits = path.get(at + 1..at + 3).filter(|_| *byte == b'%');
-        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(value) => {
-                out.push(value);
-                at += 3;
-            }
-            None => {
-                out.push(*byte);
-                at += 1;
-            }
-        }
+        let value = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        out.push(value.unwrap_or(*byte));
+        at += if value.is_some() { 3 } else { 1 };
     }
     let text: String = out.iter().map(|byte| char::from(*byte)).collect();
     text.replace("\u{c0}\u{ae}", ".").replace("\u{c0}\u{af}", "/").replace("\u{e0}\u{80}\u{ae}", ".")

@@ -1,6 +1,8 @@
 //! Requests that two servers might cut apart at different places. Each is followed by a second request on the
 //! same connection, which must be served as what it is or not at all.
 
+use std::fmt::Write;
+
 use super::trial::Trial;
 use super::{Way, on_both_ways};
 
@@ -122,7 +124,7 @@ async fn a_head_holds_no_stray_control_character(way: Way) {
         "GET /api/x HTTP/1.1\r\nHost: a\r{K}\r\n\r\n",
         "GET /api/x HTTP/1.1\r\nHost: a\r\n{K}\r\nX: 1\r\r\n\r\n",
         "GET /api/x HTTP/1.1\r\nHost: a\r\n{K}\r\nX: 1\r2\r\n\r\n",
-        "GET /api/x HTTP/1.1\r\nHost: a\r\n{K}\r\nX: 1\02\r\n\r\n",
+        "GET /api/x HTTP/1.1\r\nHost: a\r\n{K}\r\nX: 1\x002\r\n\r\n",
         "GET /api/x HTTP/1.1\r\nHost: a\r\n{K}\r\nX\0: 1\r\n\r\n",
         "GET /api/x HTTP/1.1\r\nHost: a\r\n{K}\r\nX: 1\u{1}2\r\n\r\n",
         "GET /api/x HTTP/1.1\r\nHost: a\r\n{K}\r\nX: 1\u{7f}2\r\n\r\n",
@@ -293,7 +295,7 @@ async fn pipelined_requests_keep_their_order_and_are_each_judged(way: Way) {
     let mut bytes = String::new();
     for number in 0..6 {
         let key = if number % 2 == 0 { "{K}\r\n" } else { "" };
-        bytes += &format!("POST /api/{number} HTTP/1.1\r\nHost: a\r\n{key}Content-Length: 2\r\n\r\nhi");
+        write!(bytes, "POST /api/{number} HTTP/1.1\r\nHost: a\r\n{key}Content-Length: 2\r\n\r\nhi").unwrap();
     }
     let heard = trial.send(&bytes).await;
     assert_eq!(heard.statuses(), [200, 401, 200, 401, 200, 401, 200]);
