@@ -87,6 +87,8 @@ impl Digest {
 
 /// Bytes of a block of SHA-256 (FIPS 180-4, section 5.2.1).
 const BLOCK_BYTES: usize = 64;
+/// A secret that begins with `rk_live_`.
+const DEFAULT_SECRET_BYTES: usize = 8 + BODY_CHARS + CHECKSUM_CHARS;
 /// What SHA-256 begins with (FIPS 180-4, section 5.3.3).
 const SHA256_START: [u32; 8] =
     [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
@@ -94,14 +96,24 @@ const SHA256_START: [u32; 8] =
 /// SHA-256 of a text that fits one block together with the padding (FIPS 180-4, section 5.1.1): a one, zeros,
 /// and the length in bits as eight bytes.
 fn one_block(text: &[u8]) -> Option<Digest> {
-    let mut block = [0_u8; BLOCK_BYTES];
+    let mut blocks = [[0_u8; BLOCK_BYTES]];
+    let [block] = &mut blocks;
     let (body, length) = block.split_last_chunk_mut::<8>()?;
-    // Nothing of a longer text is left for the mark of its end.
-    *body.get_mut(text.len())? = 0x80;
-    body.get_mut(..text.len())?.copy_from_slice(text);
+    match (text.first_chunk::<DEFAULT_SECRET_BYTES>(), body.split_first_chunk_mut::<DEFAULT_SECRET_BYTES>()) {
+        // Of a length that the compiler knows: a few moves in place of a call.
+        (Some(secret), Some((place, rest))) if text.len() == DEFAULT_SECRET_BYTES => {
+            *place = *secret;
+            *rest.first_mut()? = 0x80;
+        }
+        _ => {
+            // Nothing of a longer text is left for the mark of its end.
+            *body.get_mut(text.len())? = 0x80;
+            body.get_mut(..text.len())?.copy_from_slice(text);
+        }
+    }
     *length = (u64::try_from(text.len()).ok()? * 8).to_be_bytes();
     let mut state = SHA256_START;
-    compress256(&mut state, &[block]);
+    compress256(&mut state, &blocks);
     let mut digest = [0_u8; 32];
     for (bytes, word) in digest.chunks_exact_mut(4).zip(state) {
         bytes.copy_from_slice(&word.to_be_bytes());

@@ -12,6 +12,13 @@
 //! each size of page is therefore a process of its own, which this one starts and gives its turns. Where the
 //! system has no such pages both floors are the same.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "whoever measures looks at the figures, and a wrong index ends the program"
+)]
+
 use std::future::Future as _;
 use std::hint::black_box;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -227,7 +234,7 @@ fn verifier_ns(
         let ask = made_up::ask(secret, 1);
         let mut context = Context::from_waker(Waker::noop());
         let allowed = match std::pin::pin!(verifier.verify(&ask)).poll(&mut context) {
-            Poll::Ready(verified) => black_box(verified).watch.is_some(),
+            Poll::Ready(answer) => black_box(answer).watch.is_some(),
             Poll::Pending => false,
         };
         refused += u64::from(!allowed);

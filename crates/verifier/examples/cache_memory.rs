@@ -35,8 +35,8 @@ async fn fill(keys_per_account: usize) -> Result<(), Failed> {
     let held = resident_bytes()? - before;
     made_up::warm(&verifier, &secrets).await;
     let used = resident_bytes()? - before - held;
-    let keys = verifier.cached_keys();
-    let each = |bytes: f64| bytes / keys as f64;
+    let keys = u32::try_from(verifier.cached_keys())?;
+    let each = |bytes: f64| bytes / f64::from(keys);
     println!(
         "{keys} keys held, {keys_per_account} to an account: {:.0} MiB, {:.0} bytes a key; {:.0} more each while \
          all have use that waits for a flush",

@@ -31,10 +31,10 @@ fn main() -> Result<(), made_up::Failed> {
     let mut context = Context::from_waker(Waker::noop());
     for secret in secrets.iter().cycle().take(count) {
         let ask = made_up::ask(secret, 1);
-        let verified = std::pin::pin!(verifier.verify(&ask)).poll(&mut context);
-        let Poll::Ready(verified) = verified else { return Err("a known key had to be waited for".into()) };
-        if verified.watch.is_none() {
-            return Err(format!("a good key was refused: {}", verified.decision.code()).into());
+        let answer = std::pin::pin!(verifier.verify(&ask)).poll(&mut context);
+        let Poll::Ready(answer) = answer else { return Err("a known key had to be waited for".into()) };
+        if answer.watch.is_none() {
+            return Err(format!("a good key was refused: {}", answer.decision.code()).into());
         }
     }
     Ok(())

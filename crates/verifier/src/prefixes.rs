@@ -61,7 +61,7 @@ mod tests {
         let before: *const Link = prefixes.last();
         prefixes.update(<[KeyPrefix]>::to_vec);
         assert!(std::ptr::eq(before, prefixes.last()));
-        prefixes.update(|known| [known, &[second.clone()]].concat());
+        prefixes.update(|known| [known, std::slice::from_ref(&second)].concat());
         assert_eq!(**prefixes.get(), [first, second]);
     }
 }

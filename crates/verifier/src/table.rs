@@ -95,9 +95,9 @@ impl KeyTable {
     /// The key of this secret, locked.
     #[inline]
     pub(crate) fn find(&self, digest: &Digest) -> Option<Found<'_>> {
-        let shelf = self.part(digest)?;
-        let at = shelf.slots.find(digest)?;
-        Some(Found { table: self, shelf, at })
+        let inside = self.part(digest)?;
+        let at = inside.slots.find(digest)?;
+        Some(Found { table: self, inside, at })
     }
 
     /// A copy of what is known about this secret.
@@ -113,15 +113,15 @@ impl KeyTable {
         if self.held.load(Ordering::Relaxed) >= self.capacity {
             self.evict(&digest);
         }
-        if let Some(mut shelf) = self.part(&digest) {
-            shelf.slots.insert(digest, entry.clone());
+        if let Some(mut inside) = self.part(&digest) {
+            inside.slots.insert(digest, entry.clone());
             self.held.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// Takes a key out. From when this returns, nobody decides by it.
     pub(crate) fn remove(&self, digest: &Digest) -> bool {
-        let removed = self.part(digest).is_some_and(|mut shelf| shelf.slots.remove(digest));
+        let removed = self.part(digest).is_some_and(|mut inside| inside.slots.remove(digest));
         if removed {
             self.held.fetch_sub(1, Ordering::Relaxed);
         }
@@ -166,26 +166,26 @@ fn spread(digest: &Digest) -> u64 {
 impl KeyTable {
     /// Counts a request of a key that may not be in the table any more.
     pub(crate) fn count(&self, digest: &Digest, entry: &KeyEntry, at: Timestamp, what: Use) {
-        if let Some(mut shelf) = self.part(digest) {
-            let place = shelf.slots.find(digest);
-            self.row(&mut shelf, place, digest, entry.owner(), at, |row| row.count(what, at));
+        if let Some(mut inside) = self.part(digest) {
+            let place = inside.slots.find(digest);
+            self.row(&mut inside, place, digest, entry.owner(), at, |row| row.count(what, at));
         }
     }
 
     /// Counts an answer.
     pub(crate) fn answered(&self, owner: &Owner, at: Timestamp, class: StatusClass) {
-        if let Some(mut shelf) = self.part(&owner.digest) {
-            let place = shelf.slots.find(&owner.digest);
+        if let Some(mut inside) = self.part(&owner.digest) {
+            let place = inside.slots.find(&owner.digest);
             let whose = (owner.key_id, owner.account_id);
-            self.row(&mut shelf, place, &owner.digest, whose, at, |row| row.answered(class));
+            self.row(&mut inside, place, &owner.digest, whose, at, |row| row.answered(class));
         }
     }
 
     /// Brings back what could not be stored.
     pub(crate) fn bring_back(&self, back: &Row) {
-        let Some(mut shelf) = self.part(&back.digest) else { return };
-        let place = shelf.slots.find(&back.digest);
-        self.row(&mut shelf, place, &back.digest, (back.key_id, back.account_id), back.start(), |row| {
+        let Some(mut inside) = self.part(&back.digest) else { return };
+        let place = inside.slots.find(&back.digest);
+        self.row(&mut inside, place, &back.digest, (back.key_id, back.account_id), back.start(), |row| {
             row.merge(back);
         });
     }
@@ -194,15 +194,16 @@ impl KeyTable {
     #[inline]
     fn row(
         &self,
-        shelf: &mut Shelf,
+        inside: &mut Shelf,
         place: Option<usize>,
         digest: &Digest,
         whose: (KeyId, AccountId),
         at: Timestamp,
         write: impl Fn(&mut Row),
     ) {
-        let known = place.and_then(|place| shelf.slots.row(place));
-        if let Some(row) = known.and_then(|row| shelf.rows.get_mut(row)).filter(|row| row.is_of(digest, at)) {
+        let known = place.and_then(|place| inside.slots.row(place));
+        if let Some(row) = known.and_then(|row| inside.rows.get_mut(row)).filter(|row| row.is_of(digest, at))
+        {
             write(row);
             return;
         }
@@ -214,9 +215,9 @@ impl KeyTable {
             return;
         }
         if let Some(place) = place {
-            shelf.slots.set_row(place, shelf.rows.len());
+            inside.slots.set_row(place, inside.rows.len());
         }
-        shelf.rows.push(row);
+        inside.rows.push(row);
     }
 
     /// Rows that wait for a flush.
@@ -230,8 +231,8 @@ impl KeyTable {
         for part in &self.parts {
             let room = Vec::with_capacity(part.0.lock().rows.len());
             let (rows, hits) = {
-                let mut shelf = part.0.lock();
-                (std::mem::replace(&mut shelf.rows, room), std::mem::take(&mut shelf.hits))
+                let mut inside = part.0.lock();
+                (std::mem::replace(&mut inside.rows, room), std::mem::take(&mut inside.hits))
             };
             self.rows.fetch_sub(rows.len(), Ordering::Relaxed);
             self.meters.hits.increment(u64::from(hits));
@@ -244,25 +245,25 @@ impl KeyTable {
 /// A key that is in the table, and stays there until this is dropped.
 pub(crate) struct Found<'a> {
     table: &'a KeyTable,
-    shelf: MutexGuard<'a, Shelf>,
+    inside: MutexGuard<'a, Shelf>,
     at: usize,
 }
 
 impl Found<'_> {
     pub(crate) fn entry(&self) -> Option<&KeyEntry> {
-        self.shelf.slots.entry(self.at)
+        self.inside.slots.entry(self.at)
     }
 
     /// Notes that it was of use, so that it stays a little longer; and counts the request, if it counts.
     #[inline]
     pub(crate) fn used(mut self, digest: &Digest, counted: Option<(Timestamp, Use)>) {
-        let shelf = &mut *self.shelf;
-        shelf.hits = shelf.hits.saturating_add(1);
-        let Some((whose, row)) = shelf.slots.touch(self.at) else { return };
+        let inside = &mut *self.inside;
+        inside.hits = inside.hits.saturating_add(1);
+        let Some((whose, row)) = inside.slots.touch(self.at) else { return };
         let Some((at, what)) = counted else { return };
-        match shelf.rows.get_mut(row).filter(|row| row.is_of(digest, at)) {
+        match inside.rows.get_mut(row).filter(|row| row.is_of(digest, at)) {
             Some(row) => row.count(what, at),
-            None => self.table.row(shelf, Some(self.at), digest, whose, at, |row| row.count(what, at)),
+            None => self.table.row(inside, Some(self.at), digest, whose, at, |row| row.count(what, at)),
         }
     }
 }

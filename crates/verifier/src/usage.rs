@@ -151,7 +151,7 @@ impl UsageBuffer {
     /// Takes everything out. What the batch is not [`Batch::done`] with comes back.
     pub(crate) fn drain(self: &Arc<Self>) -> Batch {
         let mut rows = self.table.drain();
-        rows.sort_unstable_by(|a, b| (a.digest, a.minute_ms).cmp(&(b.digest, b.minute_ms)));
+        rows.sort_unstable_by_key(|row| (row.digest, row.minute_ms));
         // A key that left the table and came back within the minute has several.
         rows.dedup_by(|later, first| {
             let same = later.digest == first.digest && later.minute_ms == first.minute_ms;

@@ -1,6 +1,8 @@
 //! A verification of what is in memory takes no place on the heap, whatever its outcome. In a program of its own,
 //! because the allocator that counts is the whole process's.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
+
 use std::future::Future as _;
 use std::num::NonZeroU32;
 use std::pin::pin;
@@ -61,7 +63,7 @@ fn good_key() -> KeyFacts {
 fn at_once(verifier: &Verifier, secret: &[u8]) -> Verified {
     let ask = Ask { secret, cost: 1, client: "192.0.2.1".parse().ok() };
     match pin!(verifier.verify(&ask)).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(verified) => verified,
+        Poll::Ready(answer) => answer,
         Poll::Pending => panic!("what is in memory had to be waited for"),
     }
 }
@@ -88,8 +90,8 @@ fn none_is_taken(expected: &str, found: Option<KeyFacts>) {
     assert_eq!(at_once(&verifier, text).decision.code(), expected);
     let taken = measure(|| {
         for _ in 0..VERIFICATIONS {
-            let verified = at_once(&verifier, text);
-            if let Some(watch) = &verified.watch {
+            let answer = at_once(&verifier, text);
+            if let Some(watch) = &answer.watch {
                 verifier.answered(watch, StatusClass::Successful);
             }
         }

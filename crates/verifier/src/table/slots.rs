@@ -28,7 +28,7 @@ struct Slot {
 /// The places.
 pub(super) struct Slots {
     tags: Box<[u8]>,
-    slots: Box<[Option<Slot>]>,
+    places: Box<[Option<Slot>]>,
     len: usize,
     hand: usize,
     /// Keys that are expected at most; beyond this it grows in small steps.
@@ -44,7 +44,7 @@ struct Probe {
 
 impl Slots {
     pub(super) fn new(expected: usize) -> Self {
-        Self { tags: Box::default(), slots: Box::default(), len: 0, hand: 0, expected }
+        Self { tags: Box::default(), places: Box::default(), len: 0, hand: 0, expected }
     }
 
     fn probe(&self, digest: &Digest) -> Probe {
@@ -77,12 +77,12 @@ impl Slots {
 
     #[inline]
     fn slot(&self, at: usize) -> Option<&Slot> {
-        self.slots.get(at)?.as_ref()
+        self.places.get(at)?.as_ref()
     }
 
     #[inline]
     fn slot_mut(&mut self, at: usize) -> Option<&mut Slot> {
-        self.slots.get_mut(at)?.as_mut()
+        self.places.get_mut(at)?.as_mut()
     }
 
     #[inline]
@@ -120,7 +120,7 @@ impl Slots {
         while self.tags.get(at).is_some_and(|tag| *tag != EMPTY) {
             at = self.next(at);
         }
-        if let (Some(to_tag), Some(to)) = (self.tags.get_mut(at), self.slots.get_mut(at)) {
+        if let (Some(to_tag), Some(to)) = (self.tags.get_mut(at), self.places.get_mut(at)) {
             *to_tag = tag;
             *to = Some(slot);
             self.len += 1;
@@ -134,12 +134,12 @@ impl Slots {
             return;
         }
         let full = self.expected + self.expected / 4 + FIRST_PLACES;
-        let places = self.tags.len();
-        let places =
-            if places < full { (places + places / 2 + FIRST_PLACES).min(full) } else { places + places / 8 };
-        let old = std::mem::take(&mut self.slots);
-        self.tags = vec![EMPTY; places].into();
-        self.slots = std::iter::repeat_with(|| None).take(places).collect();
+        let before = self.tags.len();
+        let after =
+            if before < full { (before + before / 2 + FIRST_PLACES).min(full) } else { before + before / 8 };
+        let old = std::mem::take(&mut self.places);
+        self.tags = vec![EMPTY; after].into();
+        self.places = std::iter::repeat_with(|| None).take(after).collect();
         self.len = 0;
         self.hand = 0;
         old.into_iter().flatten().for_each(|slot| self.place(slot));
@@ -151,7 +151,7 @@ impl Slots {
 
     /// Takes out what is in a place, and moves up what was put further on for its sake.
     fn take_out(&mut self, at: usize) -> bool {
-        let Some(taken) = self.slots.get_mut(at).and_then(Option::take) else { return false };
+        let Some(taken) = self.places.get_mut(at).and_then(Option::take) else { return false };
         drop(taken);
         self.len -= 1;
         let mut hole = at;
@@ -160,7 +160,7 @@ impl Slots {
             // How far each is from the home of the one that may move, round the end.
             let from_home = |place: usize| (place + self.tags.len() - home) % self.tags.len();
             if from_home(hole) < from_home(next) {
-                self.slots.swap(hole, next);
+                self.places.swap(hole, next);
                 self.tags.swap(hole, next);
                 hole = next;
             }
@@ -200,6 +200,6 @@ impl Slots {
 
     #[cfg(any(test, feature = "inspect"))]
     pub(super) fn entries(&self) -> Vec<(Digest, KeyEntry)> {
-        self.slots.iter().flatten().map(|slot| (slot.digest, slot.entry.clone())).collect()
+        self.places.iter().flatten().map(|slot| (slot.digest, slot.entry.clone())).collect()
     }
 }

@@ -200,7 +200,9 @@ fn what_finds_no_room_is_dropped_and_counted_and_what_is_there_goes_on_counting(
     let buffer = metrics::with_local_recorder(&recorder, || buffer(2));
     let dropped = |count: u32| recorder.handle().render().contains(&format!("usage_dropped_total {count}\n"));
     let keys = [key(1), key(2), key(3)];
-    keys.iter().for_each(|key| buffer.hold(key));
+    for key in &keys {
+        buffer.hold(key);
+    }
     for _ in 0..5 {
         for key in &keys {
             buffer.record_found(key, at(0), Use::Allowed);
