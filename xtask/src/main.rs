@@ -35,11 +35,12 @@ cargo xtask bench [gateway|forward-auth|verification|memory|flood|start|cold|all
       --programs  takes rndrkit and rndrkit-bench, ready built, from a folder
 cargo xtask instructions [--write]
     Counts the instructions of one verification in the process and compares them with crates/verifier/instructions.txt.
-cargo xtask instructions gateway [--profile release] [--programs FOLDER] [--path /] [--top]
+cargo xtask instructions gateway [--profile release] [--programs FOLDER] [--path /]
+                                 [--top | --inclusive]
 cargo xtask instructions authz --path /authz/nginx [...]
     Counts the instructions of one request to the gateway or to forward auth in user space (valgrind): 1,000 keys,
-    upstream nginx. --top shows the functions that take the most; --programs takes rndrkit and rndrkit-bench, ready
-    built, from a folder.
+    upstream nginx. --top shows the functions that take the most by themselves, --inclusive those that do with all
+    that they call; --programs takes rndrkit and rndrkit-bench, ready built, from a folder.
 cargo xtask faults [--only NAME] [--seeds N]
     Plants one fault at a time in a copy of the checkout and says what of the simulation catches it.";
 
@@ -124,13 +125,14 @@ fn count_instructions(arguments: &[&str]) -> Outcome<()> {
         profile: "release".to_owned(),
         authz,
         path: path.to_owned(),
-        top: false,
+        top: None,
         programs: None,
     };
     let mut rest = arguments.iter().skip(1);
     while let Some(argument) = rest.next() {
         match *argument {
-            "--top" => options.top = true,
+            "--top" => options.top = Some(instructions::door::Costs::Own),
+            "--inclusive" => options.top = Some(instructions::door::Costs::Whole),
             "--profile" => options.profile = value(rest.next())?,
             "--path" => options.path = value(rest.next())?,
             "--programs" => options.programs = Some(value(rest.next())?.into()),

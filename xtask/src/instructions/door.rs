@@ -20,7 +20,16 @@ const WARM_UP: u64 = 2_000;
 /// Requests counted.
 const COUNTED: u64 = 10_000;
 /// Functions shown of the profile.
-const TOP: usize = 25;
+const TOP: usize = 40;
+
+/// What a function is shown with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Costs {
+    /// What it took by itself.
+    Own,
+    /// With everything that it called.
+    Whole,
+}
 
 /// What is counted.
 #[derive(Debug, Clone)]
@@ -32,7 +41,7 @@ pub(crate) struct Options {
     /// The path to ask for.
     pub(crate) path: String,
     /// Show the functions that take the most.
-    pub(crate) top: bool,
+    pub(crate) top: Option<Costs>,
     /// A folder with both programs, instead of building them.
     pub(crate) programs: Option<PathBuf>,
 }
@@ -73,9 +82,9 @@ pub(crate) fn count(options: &Options) -> Outcome<()> {
         grouped(answers),
         options.profile
     );
-    if options.top {
+    if let Some(costs) = options.top {
         for dump in workers {
-            print!("{}", top(&dump.file)?);
+            print!("{}", top(&dump.file, costs)?);
         }
     }
     Ok(())
@@ -116,10 +125,11 @@ fn dumps(folder: &Path) -> Outcome<Vec<Dump>> {
     if dumps.is_empty() { Err("callgrind has written nothing".into()) } else { Ok(dumps) }
 }
 
-/// The functions that took the most by themselves, one a line.
-fn top(file: &Path) -> Outcome<String> {
+/// The functions that took the most, one a line.
+fn top(file: &Path, costs: Costs) -> Outcome<String> {
+    let inclusive = if costs == Costs::Whole { "--inclusive=yes" } else { "--inclusive=no" };
     let output = Command::new("callgrind_annotate")
-        .args(["--auto=no", "--inclusive=no", "--threshold=100"])
+        .args(["--auto=no", inclusive, "--threshold=100"])
         .arg(file)
         .output()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
