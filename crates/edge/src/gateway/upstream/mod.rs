@@ -37,6 +37,10 @@ const MAX_IDLE_PER_UPSTREAM: usize = 256;
 /// How many of those are for unusual requests, where the usual ones go a way of their own.
 const MAX_IDLE_UNUSUAL: usize = 32;
 
+/// The largest body that takes the direct way. There a body is written on only while somebody reads the answer: what
+/// the socket's own buffer holds never makes a caller wait who sends all before it reads.
+const MAX_DIRECT_BODY_BYTES: u64 = 64 * 1024;
+
 /// Why there is no answer from an upstream.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UpstreamError {
@@ -219,7 +223,9 @@ impl Upstream {
             && outbound.outgoing.upgrade.is_none()
             && !outbound.headers.contains_key(EXPECT);
         match length {
-            Some(length) if is_usual => direct::exchange(&way, outbound, body, length).await,
+            Some(length) if is_usual && length <= MAX_DIRECT_BODY_BYTES => {
+                direct::exchange(&way, outbound, body, length).await
+            }
             _ => Box::pin(general::exchange(&way, outbound, body, passage)).await,
         }
     }

@@ -1,5 +1,5 @@
-//! The straight way to a plain upstream: a request of known length and its answer, in the request's own task,
-//! with one write and one read where they fit.
+//! The straight way to a plain upstream: a request with a small body or none, and its answer, in the request's
+//! own task, with one write and one read where they fit.
 //!
 //! What is written was parsed before: names and values come from HTTP types, the length is our own. What is
 //! read is read strictly. Everything unusual takes the other way (`general`).
