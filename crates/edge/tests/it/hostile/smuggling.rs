@@ -186,6 +186,7 @@ async fn a_request_names_one_host(way: Way) {
         "Host: a#b\r\n",
         "Host: a?b\r\n",
         "Host: a:80:80\r\n",
+        "Host: a:port\r\n",
         "Host: [::1\r\n",
         "Host: a%0d%0ab\r\n",
     ] {
