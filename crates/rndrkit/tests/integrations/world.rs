@@ -1,5 +1,6 @@
 //! A client, a proxy, `rndrkit` and an API, and what a client may expect through whichever proxy it is.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -54,7 +55,7 @@ impl World {
             head.push_str(header);
         }
         if !body.is_empty() {
-            head.push_str(&format!("\r\nContent-Length: {}", body.len()));
+            write!(head, "\r\nContent-Length: {}", body.len()).unwrap();
         }
         raw::send(self.front, head.as_bytes(), body).await
     }
