@@ -5,8 +5,8 @@
 //! The floor is a table laid out by hand for nothing but this: one cache line a key, one an account, no lock, no
 //! change ever, the clock given; it takes the SHA-256 of the text, finds it, compares it whole, takes from the
 //! budget, counts, and notes the last use. One reading of the clock is added to it, because a verifier cannot
-//! do without. Each figure is the median of rounds that take strict turns, one thread, each verification waiting
-//! for the one before. Lines that begin with `result` are for programs: name, nanoseconds, floor, ratio.
+//! do without. Each figure is the median of rounds that take strict turns, one thread, each verification fed by the
+//! answer of the one before (which the processor may guess). Lines that begin with `result` are for programs: name, nanoseconds, floor, ratio.
 //!
 //! Pages of 2 MiB come from the C library's allocator, which is told to ask for them by an environment variable;
 //! each size of page is therefore a process of its own, which this one starts and gives its turns. Where the
