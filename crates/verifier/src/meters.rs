@@ -30,7 +30,10 @@ pub fn describe_metrics() {
     describe_counter!(CACHE_EVICTIONS, "Good keys that left memory for want of room");
     describe_gauge!(LOOKUPS_RUNNING, "Look-ups running now");
     describe_counter!(STORE_ERRORS, "Look-ups, reads of the feed and flushes of use that failed");
-    describe_counter!(USAGE_DROPPED, "Counted requests that were not stored because too many were waiting");
+    describe_counter!(
+        USAGE_DROPPED,
+        "Requests, answers and last uses that were not counted because too many were waiting"
+    );
     describe_gauge!(FEED_LAG, Unit::Count, "Changes that are committed and not yet applied here");
     describe_counter!(
         HISTORIES_LOST,

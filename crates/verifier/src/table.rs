@@ -211,7 +211,8 @@ impl KeyTable {
         write(&mut row);
         if self.rows.fetch_add(1, Ordering::Relaxed) >= self.max_rows {
             self.rows.fetch_sub(1, Ordering::Relaxed);
-            self.meters.dropped.increment(row.requests());
+            // An answer alone, or a last use alone, is lost as well, and is never no loss.
+            self.meters.dropped.increment(row.requests().max(1));
             return;
         }
         if let Some(place) = place {

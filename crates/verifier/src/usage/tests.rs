@@ -220,3 +220,20 @@ fn what_finds_no_room_is_dropped_and_counted_and_what_is_there_goes_on_counting(
     assert_eq!(buffer.waiting(), 2);
     assert!(dropped(5 + 1 + 10));
 }
+
+#[test]
+fn an_answer_or_a_look_that_finds_no_room_is_counted_as_lost_too() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let buffer = metrics::with_local_recorder(&recorder, || buffer(1));
+    let dropped = |count: u32| recorder.handle().render().contains(&format!("usage_dropped_total {count}\n"));
+    let (first, second) = (key(1), key(2));
+    buffer.record(&first, at(0), Use::Allowed);
+    buffer.answer(&second, at(0), StatusClass::Successful);
+    assert!(dropped(1));
+    buffer.record(&second, at(1), Use::Looked);
+    assert!(dropped(2));
+    let batch = buffer.drain();
+    buffer.answer(&second, at(2), StatusClass::Successful);
+    drop(batch);
+    assert!(dropped(3), "the row that came back");
+}
