@@ -7,6 +7,7 @@
 //! pushes nothing out. Under the lock of a part an account's locks may be taken, never the other way round, and
 //! never the position's.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use metrics::Counter;
@@ -22,7 +23,7 @@ use crate::usage::{Owner, Row, Use};
 
 mod slots;
 
-use slots::Slots;
+use slots::{Left, Slots};
 
 /// Keys for which a part is made, until there are [`MAX_PARTS`]: few enough that one more line of memory for
 /// each part does not matter.
@@ -45,21 +46,57 @@ impl TableMeters {
     }
 }
 
-/// Its own cache line, so that taking one part's lock disturbs nobody at the next.
+/// A part on cache lines of its own, so that taking its lock disturbs nobody at the next.
 #[repr(align(64))]
-struct Part(Mutex<Shelf>);
+struct Locked(Mutex<Part>);
 
-/// What is in one part.
-struct Shelf {
+/// Some of the keys, and use.
+struct Part {
     slots: Slots,
     rows: Vec<Row>,
+    /// The newest row of each secret whose slot does not say where it is: the key has left, or has come back.
+    /// Never more than there are rows.
+    apart: BTreeMap<Digest, u32>,
     /// Finds since the last flush.
     hits: u32,
 }
 
+impl Part {
+    fn new(keys: usize) -> Self {
+        Self { slots: Slots::new(keys), rows: Vec::new(), apart: BTreeMap::new(), hits: 0 }
+    }
+
+    /// The row of that number, if it is still this secret's in the minute of `at`.
+    #[inline]
+    fn row_of(&mut self, number: u32, digest: &Digest, at: Timestamp) -> Option<&mut Row> {
+        self.rows.get_mut(number as usize).filter(|row| row.is_of(digest, at))
+    }
+
+    /// Remembers where the use of a secret is counted: at its slot, else apart.
+    fn point(&mut self, place: Option<usize>, digest: &Digest, row: u32) {
+        match place {
+            Some(place) => {
+                self.slots.set_row(place, row);
+                self.apart.remove(digest);
+            }
+            None => {
+                self.apart.insert(*digest, row);
+            }
+        }
+    }
+
+    /// Remembers where the use of a key is counted that left its slot.
+    fn set_apart(&mut self, left: &Left) {
+        let row = self.rows.get(left.row as usize);
+        if row.is_some_and(|row| row.digest == left.digest) {
+            self.apart.insert(left.digest, left.row);
+        }
+    }
+}
+
 /// Good keys, bounded; those that were not used lately go first.
 pub(crate) struct KeyTable {
-    parts: Box<[Part]>,
+    parts: Box<[Locked]>,
     capacity: usize,
     held: AtomicUsize,
     /// Rows of use that wait for a flush, and how many there may be.
@@ -73,7 +110,7 @@ impl KeyTable {
         let capacity = capacity.max(1);
         let parts = capacity.div_ceil(KEYS_PER_PART).next_power_of_two().min(MAX_PARTS);
         let most = capacity.div_ceil(parts);
-        let part = || Part(Mutex::new(Shelf { slots: Slots::new(most), rows: Vec::new(), hits: 0 }));
+        let part = || Locked(Mutex::new(Part::new(most)));
         Self {
             parts: std::iter::repeat_with(part).take(parts).collect(),
             capacity,
@@ -86,7 +123,7 @@ impl KeyTable {
 
     /// The part in which a secret is, if it is. There is always one; the type does not know that.
     #[inline]
-    fn part(&self, digest: &Digest) -> Option<MutexGuard<'_, Shelf>> {
+    fn part(&self, digest: &Digest) -> Option<MutexGuard<'_, Part>> {
         // The upper half chooses the part, the lower half the place in it.
         let chosen = (spread(digest) >> 32) as usize & (self.parts.len() - 1);
         self.parts.get(chosen).map(|part| part.0.lock())
@@ -95,9 +132,9 @@ impl KeyTable {
     /// The key of this secret, locked.
     #[inline]
     pub(crate) fn find(&self, digest: &Digest) -> Option<Found<'_>> {
-        let inside = self.part(digest)?;
-        let at = inside.slots.find(digest)?;
-        Some(Found { table: self, inside, at })
+        let part = self.part(digest)?;
+        let at = part.slots.find(digest)?;
+        Some(Found { table: self, part, at })
     }
 
     /// A copy of what is known about this secret.
@@ -113,15 +150,18 @@ impl KeyTable {
         if self.held.load(Ordering::Relaxed) >= self.capacity {
             self.evict(&digest);
         }
-        if let Some(mut inside) = self.part(&digest) {
-            inside.slots.insert(digest, entry.clone());
+        if let Some(mut part) = self.part(&digest) {
+            part.slots.insert(digest, entry.clone());
             self.held.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// Takes a key out. From when this returns, nobody decides by it.
     pub(crate) fn remove(&self, digest: &Digest) -> bool {
-        let removed = self.part(digest).is_some_and(|mut inside| inside.slots.remove(digest));
+        let removed = self.part(digest).is_some_and(|mut part| {
+            let left = part.slots.remove(digest);
+            left.as_ref().inspect(|left| part.set_apart(left)).is_some()
+        });
         if removed {
             self.held.fetch_sub(1, Ordering::Relaxed);
         }
@@ -132,7 +172,12 @@ impl KeyTable {
     fn evict(&self, newcomer: &Digest) {
         let first = (spread(newcomer) >> 32) as usize & (self.parts.len() - 1);
         let (before, after) = self.parts.split_at(first.min(self.parts.len()));
-        if after.iter().chain(before).any(|part| part.0.lock().slots.evict()) {
+        let evicted = after.iter().chain(before).any(|part| {
+            let mut part = part.0.lock();
+            let left = part.slots.evict();
+            left.as_ref().inspect(|left| part.set_apart(left)).is_some()
+        });
+        if evicted {
             self.held.fetch_sub(1, Ordering::Relaxed);
             self.meters.evictions.increment(1);
         }
@@ -141,8 +186,10 @@ impl KeyTable {
     /// Takes all keys out. What they were used for stays.
     pub(crate) fn clear(&self) {
         for part in &self.parts {
-            let cleared = part.0.lock().slots.clear();
-            self.held.fetch_sub(cleared, Ordering::Relaxed);
+            let mut part = part.0.lock();
+            let left = part.slots.clear();
+            self.held.fetch_sub(left.len(), Ordering::Relaxed);
+            left.iter().for_each(|left| part.set_apart(left));
         }
     }
 
@@ -166,26 +213,26 @@ fn spread(digest: &Digest) -> u64 {
 impl KeyTable {
     /// Counts a request of a key that may not be in the table any more.
     pub(crate) fn count(&self, digest: &Digest, entry: &KeyEntry, at: Timestamp, what: Use) {
-        if let Some(mut inside) = self.part(digest) {
-            let place = inside.slots.find(digest);
-            self.row(&mut inside, place, digest, entry.owner(), at, |row| row.count(what, at));
+        if let Some(mut part) = self.part(digest) {
+            let place = part.slots.find(digest);
+            self.row(&mut part, place, digest, entry.owner(), at, |row| row.count(what, at));
         }
     }
 
     /// Counts an answer.
     pub(crate) fn answered(&self, owner: &Owner, at: Timestamp, class: StatusClass) {
-        if let Some(mut inside) = self.part(&owner.digest) {
-            let place = inside.slots.find(&owner.digest);
+        if let Some(mut part) = self.part(&owner.digest) {
+            let place = part.slots.find(&owner.digest);
             let whose = (owner.key_id, owner.account_id);
-            self.row(&mut inside, place, &owner.digest, whose, at, |row| row.answered(class));
+            self.row(&mut part, place, &owner.digest, whose, at, |row| row.answered(class));
         }
     }
 
     /// Brings back what could not be stored.
     pub(crate) fn bring_back(&self, back: &Row) {
-        let Some(mut inside) = self.part(&back.digest) else { return };
-        let place = inside.slots.find(&back.digest);
-        self.row(&mut inside, place, &back.digest, (back.key_id, back.account_id), back.start(), |row| {
+        let Some(mut part) = self.part(&back.digest) else { return };
+        let place = part.slots.find(&back.digest);
+        self.row(&mut part, place, &back.digest, (back.key_id, back.account_id), back.start(), |row| {
             row.merge(back);
         });
     }
@@ -194,17 +241,24 @@ impl KeyTable {
     #[inline]
     fn row(
         &self,
-        inside: &mut Shelf,
+        part: &mut Part,
         place: Option<usize>,
         digest: &Digest,
         whose: (KeyId, AccountId),
         at: Timestamp,
         write: impl Fn(&mut Row),
     ) {
-        let known = place.and_then(|place| inside.slots.row(place));
-        if let Some(row) = known.and_then(|row| inside.rows.get_mut(row)).filter(|row| row.is_of(digest, at))
+        let known = place.and_then(|place| part.slots.row(place));
+        if let Some(row) = known.and_then(|row| part.row_of(row, digest, at)) {
+            write(row);
+            return;
+        }
+        let apart = part.apart.get(digest).copied();
+        if let Some(number) = apart
+            && let Some(row) = part.row_of(number, digest, at)
         {
             write(row);
+            part.point(place, digest, number);
             return;
         }
         let mut row = Row::new(*digest, whose, at);
@@ -215,10 +269,9 @@ impl KeyTable {
             self.meters.dropped.increment(row.requests().max(1));
             return;
         }
-        if let Some(place) = place {
-            inside.slots.set_row(place, inside.rows.len());
-        }
-        inside.rows.push(row);
+        // There are never that many: `max_rows` is far below.
+        part.point(place, digest, u32::try_from(part.rows.len()).unwrap_or(u32::MAX));
+        part.rows.push(row);
     }
 
     /// Rows that wait for a flush.
@@ -231,10 +284,12 @@ impl KeyTable {
         let mut all = Vec::with_capacity(self.rows());
         for part in &self.parts {
             let room = Vec::with_capacity(part.0.lock().rows.len());
-            let (rows, hits) = {
-                let mut inside = part.0.lock();
-                (std::mem::replace(&mut inside.rows, room), std::mem::take(&mut inside.hits))
+            let (rows, apart, hits) = {
+                let mut part = part.0.lock();
+                let rows = std::mem::replace(&mut part.rows, room);
+                (rows, std::mem::take(&mut part.apart), std::mem::take(&mut part.hits))
             };
+            drop(apart);
             self.rows.fetch_sub(rows.len(), Ordering::Relaxed);
             self.meters.hits.increment(u64::from(hits));
             all.extend(rows);
@@ -246,25 +301,25 @@ impl KeyTable {
 /// A key that is in the table, and stays there until this is dropped.
 pub(crate) struct Found<'a> {
     table: &'a KeyTable,
-    inside: MutexGuard<'a, Shelf>,
+    part: MutexGuard<'a, Part>,
     at: usize,
 }
 
 impl Found<'_> {
     pub(crate) fn entry(&self) -> Option<&KeyEntry> {
-        self.inside.slots.entry(self.at)
+        self.part.slots.entry(self.at)
     }
 
     /// Notes that it was of use, so that it stays a little longer; and counts the request, if it counts.
     #[inline]
     pub(crate) fn used(mut self, digest: &Digest, counted: Option<(Timestamp, Use)>) {
-        let inside = &mut *self.inside;
-        inside.hits = inside.hits.saturating_add(1);
-        let Some((whose, row)) = inside.slots.touch(self.at) else { return };
+        let part = &mut *self.part;
+        part.hits = part.hits.saturating_add(1);
+        let Some((whose, row)) = part.slots.touch(self.at) else { return };
         let Some((at, what)) = counted else { return };
-        match inside.rows.get_mut(row).filter(|row| row.is_of(digest, at)) {
+        match part.row_of(row, digest, at) {
             Some(row) => row.count(what, at),
-            None => self.table.row(inside, Some(self.at), digest, whose, at, |row| row.count(what, at)),
+            None => self.table.row(part, Some(self.at), digest, whose, at, |row| row.count(what, at)),
         }
     }
 }

@@ -152,7 +152,7 @@ impl UsageBuffer {
     pub(crate) fn drain(self: &Arc<Self>) -> Batch {
         let mut rows = self.table.drain();
         rows.sort_unstable_by_key(|row| (row.digest, row.minute_ms));
-        // A key that left the table and came back within the minute has several.
+        // A secret has several of one minute when an earlier minute came back in between.
         rows.dedup_by(|later, first| {
             let same = later.digest == first.digest && later.minute_ms == first.minute_ms;
             if same {

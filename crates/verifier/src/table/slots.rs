@@ -25,6 +25,19 @@ struct Slot {
     used_lately: bool,
 }
 
+impl Slot {
+    fn left(self) -> Left {
+        Left { digest: self.digest, row: self.row }
+    }
+}
+
+/// What is left of a key that was taken out.
+pub(super) struct Left {
+    pub(super) digest: Digest,
+    /// Where its use was counted, if that is still the same secret's.
+    pub(super) row: u32,
+}
+
 /// The places.
 pub(super) struct Slots {
     tags: Box<[u8]>,
@@ -90,22 +103,22 @@ impl Slots {
         self.slot(at).map(|slot| &slot.entry)
     }
 
-    pub(super) fn row(&self, at: usize) -> Option<usize> {
-        self.slot(at).map(|slot| slot.row as usize)
+    pub(super) fn row(&self, at: usize) -> Option<u32> {
+        self.slot(at).map(|slot| slot.row)
     }
 
-    pub(super) fn set_row(&mut self, at: usize, row: usize) {
+    pub(super) fn set_row(&mut self, at: usize, row: u32) {
         if let Some(slot) = self.slot_mut(at) {
-            slot.row = u32::try_from(row).unwrap_or(NO_ROW);
+            slot.row = row;
         }
     }
 
     /// Marks a key as used; says whose it is, and where its use is counted.
     #[inline]
-    pub(super) fn touch(&mut self, at: usize) -> Option<((KeyId, AccountId), usize)> {
+    pub(super) fn touch(&mut self, at: usize) -> Option<((KeyId, AccountId), u32)> {
         let slot = self.slot_mut(at)?;
         slot.used_lately = true;
-        Some((slot.entry.owner(), slot.row as usize))
+        Some((slot.entry.owner(), slot.row))
     }
 
     /// Puts a key in whose secret is not here.
@@ -145,14 +158,13 @@ impl Slots {
         old.into_iter().flatten().for_each(|slot| self.place(slot));
     }
 
-    pub(super) fn remove(&mut self, digest: &Digest) -> bool {
-        self.find(digest).is_some_and(|at| self.take_out(at))
+    pub(super) fn remove(&mut self, digest: &Digest) -> Option<Left> {
+        self.find(digest).and_then(|at| self.take_out(at))
     }
 
     /// Takes out what is in a place, and moves up what was put further on for its sake.
-    fn take_out(&mut self, at: usize) -> bool {
-        let Some(taken) = self.places.get_mut(at).and_then(Option::take) else { return false };
-        drop(taken);
+    fn take_out(&mut self, at: usize) -> Option<Left> {
+        let left = self.places.get_mut(at).and_then(Option::take)?.left();
         self.len -= 1;
         let mut hole = at;
         let mut next = self.next(at);
@@ -169,13 +181,13 @@ impl Slots {
         if let Some(tag) = self.tags.get_mut(hole) {
             *tag = EMPTY;
         }
-        true
+        Some(left)
     }
 
     /// Takes out one key, if there is any: the first that the hand finds unused since it was last here.
-    pub(super) fn evict(&mut self) -> bool {
+    pub(super) fn evict(&mut self) -> Option<Left> {
         if self.len == 0 {
-            return false;
+            return None;
         }
         // Once round takes the marks away, the second time round at the latest finds one without.
         for _ in 0..2 * self.tags.len() {
@@ -188,14 +200,13 @@ impl Slots {
             }
             self.hand = self.next(at);
         }
-        false
+        None
     }
 
-    /// How many there were.
-    pub(super) fn clear(&mut self) -> usize {
-        let cleared = self.len;
-        *self = Self::new(self.expected);
-        cleared
+    /// Takes all keys out.
+    pub(super) fn clear(&mut self) -> Vec<Left> {
+        let cleared = std::mem::replace(self, Self::new(self.expected));
+        cleared.places.into_iter().flatten().map(Slot::left).collect()
     }
 
     #[cfg(any(test, feature = "inspect"))]

@@ -44,8 +44,13 @@ fn key(seed: u8) -> Key {
 }
 
 fn buffer(max_rows: usize) -> Arc<UsageBuffer> {
+    buffer_beside(100, max_rows)
+}
+
+/// Beside so many keys at most.
+fn buffer_beside(keys: usize, max_rows: usize) -> Arc<UsageBuffer> {
     let meters = TableMeters::of(&Meters::new());
-    Arc::new(UsageBuffer::new(Arc::new(KeyTable::new(100, max_rows, meters))))
+    Arc::new(UsageBuffer::new(Arc::new(KeyTable::new(keys, max_rows, meters))))
 }
 
 impl UsageBuffer {
@@ -236,4 +241,29 @@ fn an_answer_or_a_look_that_finds_no_room_is_counted_as_lost_too() {
     buffer.answer(&second, at(2), StatusClass::Successful);
     drop(batch);
     assert!(dropped(3), "the row that came back");
+}
+
+#[test]
+fn a_secret_that_left_or_comes_and_goes_takes_one_row_a_minute() {
+    let (buffer, key, other) = (buffer_beside(1, 100), key(1), key(2));
+    for second in 0..60 {
+        // Held or not: let through, pushed out while the upstream works, answered.
+        buffer.hold(&key);
+        buffer.record_found(&key, at(second), Use::Allowed);
+        match second % 3 {
+            0 => assert!(buffer.table.remove(&key.digest)),
+            1 => buffer.table.clear(),
+            _ => buffer.hold(&other),
+        }
+        buffer.answer(&key, at(second), StatusClass::Successful);
+        buffer.record(&key, at(second), Use::Limited);
+    }
+    assert_eq!(buffer.waiting(), 1);
+    buffer.answer(&key, at(60), StatusClass::Successful);
+    buffer.answer(&key, at(61), StatusClass::Successful);
+    assert_eq!(buffer.waiting(), 2, "and another for the next minute");
+    buffer.drain().done();
+    buffer.record(&key, at(62), Use::Refused);
+    let batch = buffer.drain();
+    assert_eq!(batch.deltas().iter().map(|delta| delta.counts).collect::<Vec<_>>(), [counts(0, 0, 1)]);
 }
