@@ -12,7 +12,8 @@ use crate::meters;
 use crate::source::{SourceError, UsageSink};
 use crate::usage::{Batch, UsageBuffer};
 
-/// How long storing one part of a flush may take. Half of the default interval.
+/// How long storing one part of a flush may take, and how long all that follow one that was refused. Half of the
+/// default interval.
 const PART_DEADLINE: Duration = Duration::from_secs(5);
 /// Rows stored at once: few enough to hold up no change that waits for the database, and that a slow one takes
 /// them in time. A flush of all that may wait is some hundred of these.
@@ -64,25 +65,45 @@ impl Flusher {
         }
     }
 
-    /// Flushes once, now, in parts. What could not be stored stays in memory. A part that took too long is
-    /// tried again although it may have been stored: use is counted at least once.
+    /// Flushes once, now, in parts. What could not be stored stays in memory, and the first error is returned. A
+    /// part that took too long is tried again although it may have been stored: use is counted at least once.
     pub async fn flush(&self) -> Result<(), SourceError> {
         let mut all = self.buffer.drain();
+        let refused = match self.store_parts(&mut all).await {
+            Ok(()) => return Ok(()),
+            Err(NotStored::TooSlow) => return Err(SourceError::new("storing use took too long")),
+            Err(NotStored::Refused(error)) => error,
+        };
+        // One part that is refused keeps no other from being stored. But if all are, and slowly, it ends.
+        let others = async { while let Err(NotStored::Refused(_)) = self.store_parts(&mut all).await {} };
+        let _ = timeout(PART_DEADLINE, others).await;
+        Err(refused)
+    }
+
+    /// Stores part by part, until one is not stored.
+    async fn store_parts(&self, all: &mut Batch) -> Result<(), NotStored> {
         while let Some(part) = all.take(ROWS_AT_ONCE) {
             self.store(part).await?;
         }
         Ok(())
     }
 
-    async fn store(&self, batch: Batch) -> Result<(), SourceError> {
+    async fn store(&self, batch: Batch) -> Result<(), NotStored> {
         let (deltas, last_uses) = (batch.deltas(), batch.last_uses());
-        let stored = timeout(PART_DEADLINE, self.sink.record(&deltas, &last_uses))
-            .await
-            .unwrap_or_else(|_| Err(SourceError::new("storing use took too long")));
+        let stored = match timeout(PART_DEADLINE, self.sink.record(&deltas, &last_uses)).await {
+            Ok(stored) => stored.map_err(NotStored::Refused),
+            Err(_) => Err(NotStored::TooSlow),
+        };
         match stored {
             Ok(()) => batch.done(),
             Err(_) => self.errors.increment(1),
         }
         stored
     }
+}
+
+/// Why a part was not stored, as far as is known.
+enum NotStored {
+    Refused(SourceError),
+    TooSlow,
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use rndrkit_domain::account::AccountStatus;
+use rndrkit_domain::id::KeyId;
 use rndrkit_domain::usage::{LastUse, UsageDelta};
 use rndrkit_verifier::{BoxFuture, Flusher, SourceError, UsageSink};
 use tokio::sync::oneshot;
@@ -21,6 +22,8 @@ struct Ledger {
     attempts: AtomicUsize,
     /// Attempts after which nothing is stored.
     stops_after: AtomicUsize,
+    /// A key of which nothing is stored.
+    refused: Mutex<Option<KeyId>>,
 }
 
 impl Default for Ledger {
@@ -32,6 +35,7 @@ impl Default for Ledger {
             hanging: AtomicBool::default(),
             attempts: AtomicUsize::default(),
             stops_after: AtomicUsize::new(usize::MAX),
+            refused: Mutex::default(),
         }
     }
 }
@@ -49,6 +53,10 @@ impl UsageSink for Ledger {
             }
             if self.failing.load(Ordering::SeqCst) || attempt >= self.stops_after.load(Ordering::SeqCst) {
                 return Err(SourceError::new("full"));
+            }
+            let refused = *self.refused.lock();
+            if deltas.iter().any(|delta| Some(delta.key_id) == refused) {
+                return Err(SourceError::new("refused"));
             }
             self.deltas.lock().extend_from_slice(deltas);
             self.last_uses.lock().extend_from_slice(last_uses);
@@ -164,6 +172,50 @@ async fn many_keys_are_stored_in_parts_and_what_came_before_a_failure_is_not_sto
         });
     assert_eq!((times.len(), times.values().max()), (KEYS, Some(&1)));
     assert_eq!((ledger.totals(), ledger.last_uses.lock().len()), ((KEYS as u64, 0, 0), KEYS));
+}
+
+#[tokio::test]
+async fn a_part_that_is_refused_keeps_no_other_from_being_stored() {
+    const KEYS: usize = 5_000;
+    let world = World::new();
+    let account = world.account_with(rate_limit(60, 10_000));
+    let mut keys = Vec::new();
+    for _ in 0..KEYS {
+        let key = world.old_key(account);
+        world.ask(&key).await;
+        keys.push(key);
+    }
+    // Whichever end a flush begins with.
+    keys.sort_unstable_by_key(|key| key.digest);
+    let ledger = Arc::new(Ledger::default());
+    for refused in [&keys[0], &keys[KEYS - 1]] {
+        *ledger.refused.lock() = Some(refused.id);
+        let error = flusher(&world, &ledger).flush().await.unwrap_err();
+        assert_eq!(error.cause(), "refused");
+        let waiting = world.verifier.usage().waiting();
+        assert!(waiting > 0 && waiting < KEYS / 2, "{waiting} of {KEYS} wait");
+        world.ask(&keys[KEYS - 1]).await;
+    }
+    *ledger.refused.lock() = None;
+    flusher(&world, &ledger).flush().await.unwrap();
+    assert_eq!(ledger.totals(), (KEYS as u64 + 2, 0, 0), "nothing is lost or stored twice");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flush_ends_with_the_first_part_that_takes_too_long() {
+    let world = World::new();
+    let account = world.account_with(rate_limit(60, 10_000));
+    for _ in 0..5_000 {
+        world.ask(&world.old_key(account)).await;
+    }
+    let ledger = Arc::new(Ledger::default());
+    ledger.hanging.store(true, Ordering::SeqCst);
+    assert!(flusher(&world, &ledger).flush().await.is_err());
+    assert_eq!(ledger.attempts.load(Ordering::SeqCst), 1);
+    assert_eq!(world.verifier.usage().waiting(), 5_000);
+    ledger.hanging.store(false, Ordering::SeqCst);
+    flusher(&world, &ledger).flush().await.unwrap();
+    assert_eq!(ledger.totals(), (5_000, 0, 0));
 }
 
 #[tokio::test(start_paused = true)]
