@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::Counter;
-use tokio::time::{sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::meters;
 use crate::source::{SourceError, UsageSink};
@@ -18,6 +18,8 @@ const PART_DEADLINE: Duration = Duration::from_secs(5);
 /// Rows stored at once: few enough to hold up no change that waits for the database, and that a slow one takes
 /// them in time. A flush of all that may wait is some hundred of these.
 const ROWS_AT_ONCE: usize = 2_000;
+/// The shortest interval: nothing ticks at zero.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 /// Attempts of the last flush before the process ends.
 const FINAL_ATTEMPTS: u32 = 3;
 /// Pause between them.
@@ -32,19 +34,25 @@ pub struct Flusher {
 }
 
 impl Flusher {
-    /// Flushes `buffer` into `sink` each `interval`.
+    /// Flushes `buffer` into `sink` each `interval`, from the beginning of one flush to that of the next. An interval
+    /// of zero is one millisecond.
     pub fn new(buffer: Arc<UsageBuffer>, sink: Arc<dyn UsageSink>, interval: Duration) -> Self {
-        Self { buffer, sink, interval, errors: meters::store_errors() }
+        Self { buffer, sink, interval: interval.max(SHORTEST_INTERVAL), errors: meters::store_errors() }
     }
 
     /// Flushes until `shutdown` resolves, then once more: what the process counted is then stored.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
         let mut shutdown = pin!(shutdown);
+        let mut ticks = interval(self.interval);
+        // A flush that took longer is followed by the next at once, and then the interval counts anew.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // The first comes at once, when there is nothing yet.
+        ticks.tick().await;
         loop {
             tokio::select! {
                 biased;
                 () = &mut shutdown => break,
-                () = sleep(self.interval) => {}
+                _ = ticks.tick() => {}
             }
             if let Err(error) = self.flush().await {
                 tracing::warn!(cause = error.cause(), "use was not stored; it is kept for the next flush");

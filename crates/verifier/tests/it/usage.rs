@@ -22,6 +22,8 @@ struct Ledger {
     attempts: AtomicUsize,
     /// Attempts after which nothing is stored.
     stops_after: AtomicUsize,
+    /// How long storing takes.
+    takes: Mutex<Duration>,
     /// A key of which nothing is stored.
     refused: Mutex<Option<KeyId>>,
 }
@@ -35,6 +37,7 @@ impl Default for Ledger {
             hanging: AtomicBool::default(),
             attempts: AtomicUsize::default(),
             stops_after: AtomicUsize::new(usize::MAX),
+            takes: Mutex::default(),
             refused: Mutex::default(),
         }
     }
@@ -54,6 +57,8 @@ impl UsageSink for Ledger {
             if self.failing.load(Ordering::SeqCst) || attempt >= self.stops_after.load(Ordering::SeqCst) {
                 return Err(SourceError::new("full"));
             }
+            let takes = *self.takes.lock();
+            tokio::time::sleep(takes).await;
             let refused = *self.refused.lock();
             if deltas.iter().any(|delta| Some(delta.key_id) == refused) {
                 return Err(SourceError::new("refused"));
@@ -265,4 +270,24 @@ async fn use_is_stored_at_the_interval_and_once_more_at_the_end() {
     ledger.failing.store(false, Ordering::SeqCst);
     running.await.unwrap();
     assert_eq!(ledger.totals(), (2, 0, 0), "the last flush is tried again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flush_that_takes_its_time_does_not_put_off_the_next() {
+    let world = World::new();
+    let key = world.old_key(world.account());
+    let ledger = Arc::new(Ledger::default());
+    *ledger.takes.lock() = Duration::from_secs(4);
+    let running = tokio::spawn(flusher(&world, &ledger).run(pending()));
+    let mut began = Vec::new();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    for second in 0..31 {
+        world.ask(&key).await;
+        if ledger.attempts.load(Ordering::SeqCst) > began.len() {
+            began.push(second);
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!(began, [10, 20, 30]);
+    running.abort();
 }
