@@ -12,7 +12,8 @@ use rndrkit_domain::usage::{AnswerCounts, LastUse, StatusClass, UsageCounts, Usa
 use crate::table::KeyTable;
 
 /// Rows (one secret in one minute) that wait for a flush: as many keys as fit the default cache, and room
-/// for a turn of the minute. About 30 MB at the worst.
+/// for a turn of the minute. Full they take 30 MB, and three times that at the worst: a flush under way holds as
+/// many again, and each part makes room ahead.
 pub(crate) const MAX_ROWS: usize = 262_144;
 
 /// What became of a request that presented an active, unexpired secret.

@@ -148,6 +148,11 @@ fn what_a_key_did_is_stored_although_it_left_the_table_and_another_came() {
 }
 
 #[test]
+fn the_rows_that_may_wait_take_as_much_memory_as_is_said() {
+    assert!(size_of::<Row>() * MAX_ROWS < 30_000_000, "{} bytes a row", size_of::<Row>());
+}
+
+#[test]
 fn a_look_moves_the_last_use_and_counts_nothing() {
     let (buffer, key) = (buffer(100), key(1));
     buffer.record(&key, at(5), Use::Looked);
