@@ -49,7 +49,7 @@ pub(crate) const CADDY: Tool = Tool { what: "Caddy", package: "caddy", find: || 
 /// Runs the sample service for Express.
 pub(crate) const EXPRESS: Tool =
     Tool { what: "Express", package: "node-express", find: || existing("/usr/share/nodejs/express") };
-/// The sample service for FastAPI is made with it.
+/// The sample service for `FastAPI` is made with it.
 pub(crate) const FASTAPI: Tool =
     Tool { what: "FastAPI", package: "python3-fastapi", find: || debian_python("fastapi") };
 /// Serves it.
