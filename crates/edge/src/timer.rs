@@ -31,6 +31,8 @@ struct Shared {
     now: AtomicU64,
     /// When the wait is over.
     due: AtomicU64,
+    /// The number of the wait that was begun last: an earlier one may be dropped after it, and ends nothing.
+    latest: AtomicU64,
 }
 
 impl Ticks {
@@ -38,8 +40,8 @@ impl Ticks {
     #[expect(clippy::disallowed_methods, reason = "the parser only ever sees the distance to it")]
     pub(crate) fn for_waits_of(longest: Duration) -> Self {
         let length = (longest / TICKS).max(Duration::from_millis(1));
-        let (now, due) = (AtomicU64::new(0), AtomicU64::new(NEVER));
-        Self(Arc::new(Shared { start: Instant::now(), length, now, due }))
+        let (now, due, latest) = (AtomicU64::new(0), AtomicU64::new(NEVER), AtomicU64::new(0));
+        Self(Arc::new(Shared { start: Instant::now(), length, now, due, latest }))
     }
 
     /// How long after one tick the next is to come.
@@ -70,7 +72,9 @@ impl Timer for Ticks {
         // One more, for the part of a tick that is over already.
         let due = self.0.now.load(HERE).saturating_add(ticks).saturating_add(1);
         self.0.due.store(due, HERE);
-        Box::pin(Wait(self.clone()))
+        let number = self.0.latest.load(HERE).wrapping_add(1);
+        self.0.latest.store(number, HERE);
+        Box::pin(Wait { ticks: self.clone(), number })
     }
 
     fn now(&self) -> Instant {
@@ -80,7 +84,10 @@ impl Timer for Ticks {
 }
 
 /// Until what is due.
-struct Wait(Ticks);
+struct Wait {
+    ticks: Ticks,
+    number: u64,
+}
 
 impl Sleep for Wait {}
 
@@ -89,13 +96,16 @@ impl Future for Wait {
 
     /// Wakes nobody: the task that polls this is the one that ticks.
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-        if self.0.is_over() { Poll::Ready(()) } else { Poll::Pending }
+        if self.ticks.is_over() { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
 impl Drop for Wait {
     fn drop(&mut self) {
-        self.0.0.due.store(NEVER, HERE);
+        let shared = &self.ticks.0;
+        if shared.latest.load(HERE) == self.number {
+            shared.due.store(NEVER, HERE);
+        }
     }
 }
 
@@ -109,6 +119,17 @@ mod tests {
         assert_eq!(ticks.length(), Duration::from_secs(1));
         assert!(!ticks.tick());
         let wait = ticks.sleep_until(ticks.now() + Duration::from_secs(4));
+        assert_eq!([0; 5].map(|_| ticks.tick()), [false, false, false, false, true]);
+        drop(wait);
+        assert!(!ticks.tick());
+    }
+
+    #[test]
+    fn a_wait_that_begins_anew_is_not_ended_by_the_one_before() {
+        let ticks = Ticks::for_waits_of(Duration::from_secs(4));
+        let mut wait = ticks.sleep(Duration::from_secs(4));
+        ticks.tick();
+        ticks.reset(&mut wait, ticks.now() + Duration::from_secs(4));
         assert_eq!([0; 5].map(|_| ticks.tick()), [false, false, false, false, true]);
         drop(wait);
         assert!(!ticks.tick());
