@@ -36,12 +36,17 @@ impl Prefixes {
         &self.last().set
     }
 
-    /// Puts others in force, made from those that are. Adds nothing when they are the same.
-    pub(crate) fn update(&self, change: impl FnOnce(&[KeyPrefix]) -> Vec<KeyPrefix>) {
+    /// Puts those of these in force that are not.
+    pub(crate) fn add(&self, prefixes: &[KeyPrefix]) {
         let _alone = self.adding.lock();
         let last = self.last();
-        let set = change(&last.set);
-        if set != **last.set {
+        let mut set = last.set.to_vec();
+        for prefix in prefixes {
+            if !set.contains(prefix) {
+                set.push(prefix.clone());
+            }
+        }
+        if set.len() > last.set.len() {
             // Nobody else adds, so the place is free.
             let _ = last.next.set(Box::new(Link { set: Arc::new(set), next: OnceLock::new() }));
         }
@@ -53,15 +58,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_set_is_in_force_and_the_same_set_again_takes_no_room() {
+    fn prefixes_only_become_more_and_known_ones_take_no_room() {
         let (first, second) = (KeyPrefix::parse("rk_live_").unwrap(), KeyPrefix::parse("ab_").unwrap());
         let prefixes = Prefixes::default();
         assert!(prefixes.get().is_empty());
-        prefixes.update(|_| vec![first.clone()]);
+        prefixes.add(&[first.clone(), first.clone()]);
         let before: *const Link = prefixes.last();
-        prefixes.update(<[KeyPrefix]>::to_vec);
+        prefixes.add(&[]);
+        prefixes.add(std::slice::from_ref(&first));
         assert!(std::ptr::eq(before, prefixes.last()));
-        prefixes.update(|known| [known, std::slice::from_ref(&second)].concat());
+        prefixes.add(std::slice::from_ref(&second));
         assert_eq!(**prefixes.get(), [first, second]);
     }
 }

@@ -88,7 +88,7 @@ impl Verified {
 }
 
 /// Decides on requests. Starts without prefixes and without trust: everything is `unavailable` until
-/// [`Verifier::set_prefixes`] and [`Verifier::set_trust`] (which a [`crate::Follower`] calls).
+/// [`Verifier::add_prefixes`] and [`Verifier::set_trust`] (which a [`crate::Follower`] calls).
 pub struct Verifier {
     me: Weak<Self>,
     clock: Arc<dyn Clock>,
@@ -164,19 +164,15 @@ impl Verifier {
         })
     }
 
-    /// All prefixes that this installation has ever used.
-    pub fn set_prefixes(&self, prefixes: Vec<KeyPrefix>) {
-        self.prefixes.update(|_| prefixes);
+    /// Adds prefixes that this installation uses or has used. None is ever taken away: prefixes only become
+    /// more, and a list that lacks one comes from an older database.
+    pub fn add_prefixes(&self, prefixes: &[KeyPrefix]) {
+        self.prefixes.add(prefixes);
     }
 
-    /// Reads the prefixes again, and adds those that are new. None is taken away: prefixes only become more,
-    /// and an answer that lacks one comes from an older database.
+    /// Reads the prefixes again, and adds those that are new.
     pub async fn refresh_prefixes(&self) -> Result<(), SourceError> {
-        let read = self.source.load_prefixes().await?;
-        self.prefixes.update(|known| {
-            let news = read.iter().filter(|prefix| !known.contains(prefix));
-            known.iter().chain(news).cloned().collect()
-        });
+        self.add_prefixes(&self.source.load_prefixes().await?);
         Ok(())
     }
 

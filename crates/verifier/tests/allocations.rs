@@ -71,7 +71,7 @@ fn at_once(verifier: &Verifier, secret: &[u8]) -> Verified {
 fn verifier_of(found: Option<KeyFacts>) -> Arc<Verifier> {
     let clock = Arc::new(SystemClock::default());
     let verifier = Verifier::new(VerifierOptions::default(), clock, Arc::new(OneKey(found)));
-    verifier.set_prefixes(vec![KeyPrefix::parse("rk_live_").unwrap()]);
+    verifier.add_prefixes(&[KeyPrefix::parse("rk_live_").unwrap()]);
     verifier.set_trust(Monotonic(u64::MAX));
     verifier
 }

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use rndrkit_edge::{PreflightRule, Route};
+use rndrkit_verifier::VerifierOptions;
 
 use crate::upstream::Upstream;
 use crate::wire::{ask, connect, request};
@@ -125,9 +126,9 @@ async fn not_knowing_is_503_and_says_nothing_about_the_key() {
 #[tokio::test]
 async fn before_the_prefixes_are_known_nobody_is_told_that_a_key_is_missing() {
     let upstream = Upstream::simple().await;
-    let world = World::over(&upstream).await;
+    let routes = vec![Route::new("/api/", upstream.uri())];
+    let world = World::knowing(&[], VerifierOptions::default(), |options| options.routes = routes).await;
     let key = world.key();
-    world.verifier.set_prefixes(Vec::new());
     let answer = ask(world.public, "GET /api/x", &[&format!("Authorization: Bearer {}", key.text)]).await;
     assert_eq!(answer.status(), 503);
 }

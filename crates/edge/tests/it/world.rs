@@ -154,10 +154,19 @@ impl World {
 
     /// With a verifier that holds as much as this.
     pub(crate) async fn holding(options: VerifierOptions, change: impl FnOnce(&mut EdgeOptions)) -> Self {
+        Self::knowing(&["rk_live_"], options, change).await
+    }
+
+    /// With a verifier that knows these prefixes.
+    pub(crate) async fn knowing(
+        prefixes: &[&str],
+        options: VerifierOptions,
+        change: impl FnOnce(&mut EdgeOptions),
+    ) -> Self {
         let clock = Arc::new(ManualClock::at(Timestamp::from_unix_ms(1_800_000_000_000)));
         let source = Arc::new(Source::default());
         let verifier = Verifier::new(options, clock.clone(), source.clone());
-        verifier.set_prefixes(vec![KeyPrefix::parse("rk_live_").unwrap()]);
+        prefixes.iter().for_each(|prefix| verifier.add_prefixes(&[KeyPrefix::parse(prefix).unwrap()]));
         verifier.set_trust(Monotonic(u64::MAX));
 
         let mut options = EdgeOptions::new("https://rndrkit.example", Digest::of(OPERATOR_TOKEN));

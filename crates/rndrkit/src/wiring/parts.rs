@@ -77,7 +77,7 @@ impl Parts {
         let options = convert::verifier_options(settings);
         let (budgets, keys) = (convert::budgets(settings), Arc::new(source.clone()));
         let verifier = Verifier::with_budgets(budgets, options, clock.clone(), keys);
-        verifier.set_prefixes(prefix.all.clone());
+        verifier.add_prefixes(&prefix.all);
         common.follow(&verifier);
 
         let edge_options = EdgeOptions { workers, ..convert::edge_options(settings, operator_token) };

@@ -75,7 +75,7 @@ pub(crate) fn verifier(cache_keys: usize, keys_per_account: usize) -> Result<Arc
     let source = EverySecretIsGood { keys_per_account, made: Mutex::new((0, new_account())), plan };
     let options = VerifierOptions { cache_keys, ..VerifierOptions::default() };
     let verifier = Verifier::new(options, Arc::new(SystemClock::default()), Arc::new(source));
-    verifier.set_prefixes(vec![KeyPrefix::parse("rk_live_")?]);
+    verifier.add_prefixes(&[KeyPrefix::parse("rk_live_")?]);
     verifier.set_trust(Monotonic(u64::MAX));
     Ok(verifier)
 }

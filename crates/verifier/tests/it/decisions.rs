@@ -7,7 +7,7 @@ use rndrkit_domain::account::AccountStatus;
 use rndrkit_domain::decision::{Decision, Denial};
 use rndrkit_domain::text::ExternalId;
 use rndrkit_domain::time::{Clock, Monotonic};
-use rndrkit_verifier::Ask;
+use rndrkit_verifier::{Ask, Verifier, VerifierOptions};
 
 use crate::world::{World, beginning, denial, plan_id, rate_limit};
 
@@ -169,10 +169,13 @@ async fn trust_ends_at_its_moment_on_the_clock_of_the_deciding_request() {
 
 #[tokio::test]
 async fn before_the_prefixes_are_known_no_key_is_called_invalid() {
-    let world = World::new();
+    let mut world = World::new();
     let key = world.old_key(world.account());
-    world.verifier.set_prefixes(Vec::new());
+    world.verifier = Verifier::new(VerifierOptions::default(), world.clock.clone(), world.source.clone());
+    world.verifier.set_trust(Monotonic(u64::MAX));
     assert_eq!(world.code(&key).await, "unavailable");
+    world.verifier.add_prefixes(std::slice::from_ref(&world.prefix));
+    assert_eq!(world.code(&key).await, "valid");
 }
 
 #[tokio::test]
