@@ -89,13 +89,7 @@ impl Edge {
         Ok(Arc::new(Self {
             wording: Wording::new(&options.public_url, &options.brand_name),
             meters: Meters::new(),
-            upstream: Upstream::new(
-                &options.routes,
-                tls,
-                options.limits.connect_timeout,
-                options.limits.response_timeout,
-                options.only_general_upstream,
-            ),
+            upstream: Upstream::new(&options, tls),
             options,
             verifier,
             clock,

@@ -90,7 +90,8 @@ pub struct Limits {
     pub handshake_timeout: Duration,
     /// How often the TLS files are looked at, to take new ones.
     pub tls_check_interval: Duration,
-    /// Longest time in which a client may take none of the bytes that wait for it.
+    /// Longest time in which a client may take none of the bytes that wait for it, and an upstream that has answered
+    /// already none of the request's rest. A small body's rest has to be taken whole in that time.
     pub write_stall: Duration,
     /// Longest pause between two pieces of a request's body.
     pub body_stall: Duration,

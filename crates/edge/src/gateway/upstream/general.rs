@@ -3,9 +3,10 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, Version};
@@ -14,6 +15,8 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::connect::Stream;
 use super::pool::{Home, Reusable, State};
@@ -30,6 +33,30 @@ pub(super) struct Connection {
     sender: SendRequest<RequestBody>,
     /// Whether any byte was read since the last request.
     heard: Arc<AtomicBool>,
+    /// The task that drives it.
+    driver: JoinHandle<()>,
+}
+
+impl Connection {
+    /// Lets the rest of a request that was answered early go on, and ends the connection when nothing of it moves.
+    /// The passage is the request's own, and ends with it.
+    async fn attend_rest(self, passage: Weak<Passage>, longest: Duration) {
+        let Self { sender, mut driver, .. } = self;
+        // Without it, the driver ends when the request does.
+        drop(sender);
+        let pieces = || passage.upgrade().map(|passage| passage.pieces());
+        let mut before = pieces();
+        loop {
+            if timeout(longest, &mut driver).await.is_ok() {
+                return;
+            }
+            let now = pieces();
+            if now == before {
+                return driver.abort();
+            }
+            before = now;
+        }
+    }
 }
 
 impl Reusable for Connection {
@@ -51,13 +78,12 @@ pub(super) async fn exchange(
     body: Option<RequestBody>,
     passage: &Arc<Passage>,
 ) -> Result<Answer, UpstreamError> {
-    let home = Home { pool: way.origin.general.clone(), worker: way.worker };
     let repeats = body.is_none() && outbound.method.is_idempotent();
     let mut request = as_hyper(outbound, body.unwrap_or_else(|| RequestBody::none(passage.clone())))?;
-    if let Some(mut connection) = home.pool.take(home.worker) {
+    if let Some(mut connection) = way.origin.general.take(way.worker) {
         connection.heard.store(false, Ordering::Relaxed);
         match connection.sender.try_send_request(request).await {
-            Ok(response) => return answer(outbound, response, connection, home, passage),
+            Ok(response) => return answer(way, outbound, response, connection, passage),
             Err(mut failed) => match failed.take_message() {
                 // No byte of it was written.
                 Some(back) => request = back,
@@ -70,7 +96,7 @@ pub(super) async fn exchange(
     }
     let mut connection = connect(way).await?;
     match connection.sender.send_request(request).await {
-        Ok(response) => answer(outbound, response, connection, home, passage),
+        Ok(response) => answer(way, outbound, response, connection, passage),
         Err(error) => Err(blame(error, passage)),
     }
 }
@@ -84,12 +110,12 @@ async fn connect(way: &Way<'_>) -> Result<Connection, UpstreamError> {
         .handshake(TokioIo::new(listening))
         .await
         .map_err(|error| UpstreamError::Unreachable(error.into()))?;
-    tokio::spawn(async move {
+    let driving = tokio::spawn(async move {
         if let Err(error) = driver.with_upgrades().await {
             tracing::debug!(%error, "a connection to an upstream ended early");
         }
     });
-    Ok(Connection { sender, heard })
+    Ok(Connection { sender, heard, driver: driving })
 }
 
 fn as_hyper(outbound: &Outbound<'_>, body: RequestBody) -> Result<Request<RequestBody>, UpstreamError> {
@@ -106,10 +132,10 @@ fn as_hyper(outbound: &Outbound<'_>, body: RequestBody) -> Result<Request<Reques
 }
 
 fn answer(
+    way: &Way<'_>,
     outbound: &Outbound<'_>,
     mut response: Response<Incoming>,
     connection: Connection,
-    home: Home<Connection>,
     passage: &Arc<Passage>,
 ) -> Result<Answer, UpstreamError> {
     let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
@@ -126,7 +152,12 @@ fn answer(
         Some(upgraded) => AnswerBody::Upgraded(upgraded),
         None => AnswerBody::Stream(UpstreamBody::General(GeneralBody::new(
             incoming,
-            Lease { connection, home, passage: passage.clone() },
+            Lease {
+                connection,
+                home: Home { pool: way.origin.general.clone(), worker: way.worker },
+                passage: passage.clone(),
+                longest_rest: way.longest_rest,
+            },
         ))),
     };
     Ok(Answer { status: parts.status, headers: parts.headers, body })
@@ -141,6 +172,7 @@ struct Lease {
     connection: Connection,
     home: Home<Connection>,
     passage: Arc<Passage>,
+    longest_rest: Duration,
 }
 
 /// A body that hyper reads.
@@ -164,11 +196,11 @@ impl GeneralBody {
     }
 
     fn end(&mut self) {
-        // With a request still on its way, the connection ends after it.
-        if let Some(Lease { connection, home, passage }) = self.lease.take()
-            && passage.sent()
-        {
+        let Some(Lease { connection, home, passage, longest_rest }) = self.lease.take() else { return };
+        if passage.sent() {
             home.keep(connection);
+        } else {
+            tokio::spawn(connection.attend_rest(Arc::downgrade(&passage), longest_rest));
         }
     }
 }

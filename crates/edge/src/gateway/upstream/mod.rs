@@ -30,7 +30,7 @@ use super::body::{Passage, RequestBody};
 use super::headers::Outgoing;
 use super::long::{Kind, WATCH_AFTER};
 use crate::body::BoxError;
-use crate::options::Route;
+use crate::options::{EdgeOptions, Route};
 
 /// Idle connections kept per upstream; more concurrent requests than that open and close their own.
 const MAX_IDLE_PER_UPSTREAM: usize = 256;
@@ -119,6 +119,8 @@ struct Way<'a> {
     origin: &'a Origin,
     connector: &'a Connector,
     worker: usize,
+    /// How long an upstream that has answered may take nothing of the request's rest.
+    longest_rest: Duration,
 }
 
 /// An answer's head, made fit for the caller, and its body.
@@ -151,27 +153,29 @@ pub(crate) struct Upstream {
     origins: Vec<Origin>,
     connector: Connector,
     response_timeout: Duration,
+    /// How long an upstream that has answered may take nothing of the request's rest.
+    longest_rest: Duration,
     /// Whether every request takes the general way.
     only_general: bool,
 }
 
 impl Upstream {
     /// The upstreams of these routes, without a connection yet. `tls` says how `https` ones are checked.
-    pub(crate) fn new(
-        routes: &[Route],
-        tls: rustls::ClientConfig,
-        connect_timeout: Duration,
-        response_timeout: Duration,
-        only_general: bool,
-    ) -> Self {
+    pub(crate) fn new(options: &EdgeOptions, tls: rustls::ClientConfig) -> Self {
+        let limits = &options.limits;
         let mut origins: Vec<Origin> = Vec::new();
-        for route in routes {
+        for route in &options.routes {
             if !origins.iter().any(|origin| origin.is_at(&route.upstream)) {
                 origins.extend(Origin::new(&route.upstream));
             }
         }
-        let connector = Connector::new(tls, connect_timeout);
-        Self { origins, connector, response_timeout, only_general }
+        Self {
+            origins,
+            connector: Connector::new(tls, limits.connect_timeout),
+            response_timeout: limits.response_timeout,
+            longest_rest: limits.write_stall,
+            only_general: options.only_general_upstream,
+        }
     }
 
     /// The upstream of a route. There are few, so this is a look at each.
@@ -215,7 +219,8 @@ impl Upstream {
         body: Option<RequestBody>,
         passage: &Arc<Passage>,
     ) -> Result<Answer, UpstreamError> {
-        let way = Way { origin, connector: &self.connector, worker };
+        let (connector, longest_rest) = (&self.connector, self.longest_rest);
+        let way = Way { origin, connector, worker, longest_rest };
         let length = body.as_ref().map_or(Some(0), |body| body.size_hint().exact());
         // Who expects to be told to go on is told when the upstream takes the body, which hyper's side sees to.
         let is_usual = origin.is_plain

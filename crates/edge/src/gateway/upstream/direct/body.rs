@@ -6,9 +6,11 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use http_body::{Body, Frame, SizeHint};
+use tokio::time::timeout;
 
 use super::chunked::{Chunked, Piece};
 use super::connection::Connection;
@@ -33,12 +35,15 @@ pub(super) struct Underway {
     pub(super) home: Home<Connection>,
     /// Whether the upstream wants to go on with the connection.
     pub(super) stays_open: bool,
+    /// How long the rest of the request may take once the answer is over.
+    pub(super) longest_rest: Duration,
 }
 
 impl Underway {
-    /// The answer is over: the connection is kept, or goes on until the upstream has all of the request.
+    /// The answer is over: the connection is kept, or goes on until the upstream has all of the request. That it
+    /// has to take soon: a body is small here, and nobody waits for it any more.
     fn end(self) {
-        let Self { mut connection, mut upload, home, stays_open } = self;
+        let Self { mut connection, mut upload, home, stays_open, longest_rest } = self;
         // What follows an answer unasked belongs to nobody.
         let stays_open = stays_open && connection.read.is_empty();
         if upload.is_done() {
@@ -48,8 +53,12 @@ impl Underway {
             }
         } else if !upload.is_broken() {
             tokio::spawn(async move {
-                let sent = poll_fn(|cx| upload.poll(&mut connection, cx)).await;
-                if sent.is_ok() && upload.is_done() && stays_open && connection.state() == State::Ready {
+                let sent = timeout(longest_rest, poll_fn(|cx| upload.poll(&mut connection, cx))).await;
+                if matches!(sent, Ok(Ok(())))
+                    && upload.is_done()
+                    && stays_open
+                    && connection.state() == State::Ready
+                {
                     connection.tidy();
                     home.keep(connection);
                 }

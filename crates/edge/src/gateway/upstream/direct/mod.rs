@@ -13,6 +13,7 @@ mod upload;
 use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::Method;
@@ -78,7 +79,7 @@ pub(super) async fn exchange(
         outcome = exchange.head(&outbound.method).await;
     }
     let (head, rest) = outcome?;
-    Ok(exchange.answer(head, rest, home))
+    Ok(exchange.answer(head, rest, home, way.longest_rest))
 }
 
 async fn connect(way: &Way<'_>) -> Result<Connection, UpstreamError> {
@@ -156,7 +157,7 @@ impl Exchange {
     }
 
     /// The answer with this head, of which `rest` was read already.
-    fn answer(self, head: Head, rest: Bytes, home: Home<Connection>) -> Answer {
+    fn answer(self, head: Head, rest: Bytes, home: Home<Connection>, longest_rest: Duration) -> Answer {
         let Self { mut connection, upload, .. } = self;
         let Head { status, headers, framing, stays_open } = head;
         if framing == Framing::Length(rest.len() as u64) && upload.is_done() {
@@ -167,7 +168,8 @@ impl Exchange {
             return Answer { status, headers, body: AnswerBody::Whole(rest) };
         }
         connection.read = BytesMut::from(rest);
-        let body = DirectBody::new(Underway { connection, upload, home, stays_open }, framing);
+        let underway = Underway { connection, upload, home, stays_open, longest_rest };
+        let body = DirectBody::new(underway, framing);
         Answer { status, headers, body: AnswerBody::Stream(UpstreamBody::Direct(Box::new(body))) }
     }
 }
