@@ -3,7 +3,7 @@
 //! Deliberately absent: reading the credential (`credential`) and choosing the upstream (`path`).
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, SET_COOKIE, TE,
+    CONNECTION, CONTENT_LENGTH, COOKIE, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, SET_COOKIE,
     TRANSFER_ENCODING, UPGRADE,
 };
 use rndrkit_domain::client::ClientInfo;
@@ -11,14 +11,21 @@ use rndrkit_domain::decision::Caller;
 use rndrkit_domain::id::RequestId;
 
 use super::cookies;
-use super::lines::{LONGEST_IP, Lines, written};
+use super::lines::{IpText, Lines, Ours, ours};
 use crate::credential::X_API_KEY;
-use crate::problem::X_RK_REQUEST_ID;
 
-const X_RK_ACCOUNT_ID: HeaderName = HeaderName::from_static("x-rk-account-id");
-const X_RK_EXTERNAL_ID: HeaderName = HeaderName::from_static("x-rk-external-id");
-const X_RK_KEY_ID: HeaderName = HeaderName::from_static("x-rk-key-id");
-const X_RK_PLAN: HeaderName = HeaderName::from_static("x-rk-plan");
+const ACCOUNT_ID: Ours = ours!("x-rk-account-id");
+const EXTERNAL_ID: Ours = ours!("x-rk-external-id");
+const KEY_ID: Ours = ours!("x-rk-key-id");
+const PLAN: Ours = ours!("x-rk-plan");
+const REQUEST_ID: Ours = ours!("x-rk-request-id");
+const FORWARDED_IN_FULL: Ours = ours!("forwarded");
+const FORWARDED_FOR: Ours = ours!("x-forwarded-for");
+const FORWARDED_PROTO: Ours = ours!("x-forwarded-proto");
+const COOKIES: Ours = ours!("cookie");
+const CODING: Ours = ours!("transfer-encoding");
+const FOR_THE_CONNECTION: Ours = ours!("connection");
+const TAKES: Ours = ours!("te");
 const X_RK_HOPS: HeaderName = HeaderName::from_static("x-rk-hops");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -220,30 +227,24 @@ fn add_cookies(headers: &HeaderMap, lines: &mut impl Lines) {
         cookies.append(COOKIE, line.clone());
     }
     cookies::remove_ours_from_request(&mut cookies);
-    let mut parts: Vec<&[u8]> = Vec::new();
-    for line in cookies.get_all(COOKIE) {
-        if !parts.is_empty() {
-            parts.push(b"; ");
-        }
-        parts.push(line.as_bytes());
-    }
-    if !parts.is_empty() {
-        lines.add(COOKIE, &parts);
+    let mut kept = cookies.get_all(COOKIE).iter();
+    if let Some(first) = kept.next() {
+        lines.add(&COOKIES, |line| kept.fold(line.put(first), |line, more| line.put(&"; ").put(more)));
     }
 }
 
 fn add_framing(outgoing: &Outgoing<'_>, rewritten: &Rewritten, lines: &mut impl Lines) {
     match outgoing.body_length {
-        None => lines.add(TRANSFER_ENCODING, &[b"chunked"]),
+        None => lines.add(&CODING, |value| value.put(&"chunked")),
         Some(0) if !rewritten.length => {}
         Some(length) => lines.pass(&CONTENT_LENGTH, &HeaderValue::from(length)),
     }
     if let Some(upgrade) = &outgoing.upgrade {
-        lines.add(CONNECTION, &[b"upgrade"]);
+        lines.add(&FOR_THE_CONNECTION, |value| value.put(&"upgrade"));
         lines.pass(&UPGRADE, upgrade);
     } else if rewritten.trailers {
-        lines.add(CONNECTION, &[b"te"]);
-        lines.add(TE, &[b"trailers"]);
+        lines.add(&FOR_THE_CONNECTION, |value| value.put(&"te"));
+        lines.add(&TAKES, |value| value.put(&"trailers"));
     }
 }
 
@@ -252,34 +253,43 @@ fn lists(value: &HeaderValue, token: &[u8]) -> bool {
 }
 
 fn add_forwarding(outgoing: &Outgoing<'_>, by_proxy: Option<&HeaderValue>, lines: &mut impl Lines) {
-    let proto: &[u8] = if outgoing.client.https { b"https" } else { b"http" };
-    let mut space = [0_u8; LONGEST_IP];
-    let ip = written(&mut space, outgoing.client.ip);
-    let (open, close): (&[u8], &[u8]) =
-        if outgoing.client.ip.is_ipv4() { (b"for=", b";proto=") } else { (b"for=\"[", b"]\";proto=") };
-    lines.add(X_FORWARDED_FOR, &[ip]);
-    lines.add(X_FORWARDED_PROTO, &[proto]);
-    let Some(host) = by_proxy.or(outgoing.client_host) else {
-        return lines.add(FORWARDED, &[open, ip, close, proto]);
-    };
-    lines.pass(&X_FORWARDED_HOST, host);
-    let can_be_quoted = host.to_str().is_ok_and(|text| !text.contains(['"', '\\']));
-    if can_be_quoted {
-        lines.add(FORWARDED, &[open, ip, close, proto, b";host=\"", host.as_bytes(), b"\""]);
-    } else {
-        lines.add(FORWARDED, &[open, ip, close, proto]);
+    let proto = if outgoing.client.https { "https" } else { "http" };
+    let ip = IpText::new(outgoing.client.ip);
+    let (open, close) =
+        if outgoing.client.ip.is_ipv4() { ("for=", ";proto=") } else { ("for=\"[", "]\";proto=") };
+    lines.add(&FORWARDED_FOR, |value| value.put(&ip));
+    lines.add(&FORWARDED_PROTO, |value| value.put(&proto));
+    let host = by_proxy.or(outgoing.client_host);
+    if let Some(host) = host {
+        lines.pass(&X_FORWARDED_HOST, host);
     }
+    lines.add(&FORWARDED_IN_FULL, |value| {
+        let value = value.put(&open).put(&ip).put(&close).put(&proto);
+        match host.filter(|host| can_be_quoted(host)) {
+            Some(host) => value.put(&";host=\"").put(host).put(&"\""),
+            None => value,
+        }
+    });
+}
+
+/// Whether a value can stand between quotes as it is.
+fn can_be_quoted(value: &HeaderValue) -> bool {
+    let breaks = |byte: &u8| matches!(byte, b'"' | b'\\' | 0x80..);
+    !value.as_bytes().iter().fold(false, |found, byte| found | breaks(byte))
 }
 
 fn add_identity(outgoing: &Outgoing<'_>, lines: &mut impl Lines) {
-    lines.add(X_RK_REQUEST_ID, &[outgoing.request_id.text().as_bytes()]);
+    lines.add(&REQUEST_ID, |value| value.put(&outgoing.request_id.text()));
     let Some(caller) = outgoing.caller else {
         return lines.pass(&X_RK_HOPS, &HeaderValue::from(u16::from(outgoing.hops) + 1));
     };
-    lines.add(X_RK_ACCOUNT_ID, &[caller.account_id.text().as_bytes()]);
-    lines.add(X_RK_KEY_ID, &[caller.key_id.text().as_bytes()]);
-    lines.add(X_RK_PLAN, &[caller.plan.as_str().as_bytes()]);
-    lines.add(X_RK_EXTERNAL_ID, &[caller.external_id.as_deref().map_or("-", |id| id.as_str()).as_bytes()]);
+    lines.add(&ACCOUNT_ID, |value| value.put(&caller.account_id.text()));
+    lines.add(&KEY_ID, |value| value.put(&caller.key_id.text()));
+    lines.add(&PLAN, |value| value.put(&caller.plan));
+    lines.add(&EXTERNAL_ID, |value| match caller.external_id.as_deref() {
+        Some(id) => value.put(id),
+        None => value.put(&"-"),
+    });
 }
 
 /// Whether an upstream's header goes on to the caller.
