@@ -316,18 +316,25 @@ impl ResponseHeaders {
         Self { kept, named: Vec::new(), says_close: false, has_cookies: false }
     }
 
-    /// Takes one line.
+    /// Takes one line, but for `Connection`.
     pub(crate) fn add(&mut self, name: HeaderName, value: HeaderValue) {
-        if name == CONNECTION {
-            self.note_connection(&value);
-        } else if passes_back(&name) {
+        if passes_back(&name) {
             self.has_cookies |= name == SET_COOKIE;
-            self.kept.append(name, value);
+            self.keep(name, value);
         }
     }
 
-    fn note_connection(&mut self, value: &HeaderValue) {
-        for word in value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+    /// Takes one line of those that always pass and are no cookie.
+    pub(crate) fn keep(&mut self, name: HeaderName, value: HeaderValue) {
+        self.kept.append(name, value);
+    }
+
+    /// Takes the value of a `Connection`.
+    pub(crate) fn note_connection(&mut self, value: &[u8]) {
+        if value.eq_ignore_ascii_case(b"keep-alive") {
+            return;
+        }
+        for word in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
             if word.eq_ignore_ascii_case(b"close") {
                 self.says_close = true;
             } else if !word.eq_ignore_ascii_case(b"keep-alive") {

@@ -6,7 +6,10 @@
 use std::mem::MaybeUninit;
 
 use bytes::Bytes;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, DATE, ETAG, HeaderMap, HeaderName,
+    HeaderValue, LAST_MODIFIED, SERVER, VARY,
+};
 use http::{Method, StatusCode};
 
 use crate::gateway::headers::ResponseHeaders;
@@ -97,12 +100,24 @@ pub(super) fn parse(text: &Bytes, method: &Method) -> Result<Parsed, Malformed> 
     let mut lengths = Lengths::default();
     let mut headers = ResponseHeaders::with_capacity(response.headers.len());
     for line in response.headers.iter() {
-        let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| Malformed::Header)?;
+        let usual = usual_name(line.name);
+        if line.name.eq_ignore_ascii_case("connection") {
+            headers.note_connection(line.value);
+            continue;
+        }
+        if usual == Some(CONTENT_LENGTH) && lengths.note_length(line.value)? {
+            // Repeated equal lengths become one.
+            continue;
+        }
         let value =
             HeaderValue::from_maybe_shared(text.slice_ref(line.value)).map_err(|_| Malformed::Header)?;
+        if let Some(name) = usual {
+            headers.keep(name, value);
+            continue;
+        }
+        let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| Malformed::Header)?;
         match name.as_str() {
-            // Repeated equal lengths become one.
-            "content-length" if lengths.note_length(&value)? => {}
+            "content-length" if lengths.note_length(value.as_bytes())? => {}
             "transfer-encoding" => lengths.note_coding(&value)?,
             _ => headers.add(name, value),
         }
@@ -111,6 +126,23 @@ pub(super) fn parse(text: &Bytes, method: &Method) -> Result<Parsed, Malformed> 
     let framing = lengths.framing(method, status, is_new)?;
     let stays_open = is_new && !says_close && framing != Framing::Close;
     Ok(Parsed::Head(Head { status, headers, framing, stays_open }, length))
+}
+
+/// The name of what nearly every answer has, as servers spell it, and what always passes the gateway. To compare is
+/// cheaper than to read a name and judge it.
+fn usual_name(text: &str) -> Option<HeaderName> {
+    Some(match text {
+        "Date" | "date" => DATE,
+        "Vary" | "vary" => VARY,
+        "ETag" | "etag" => ETAG,
+        "Server" | "server" => SERVER,
+        "Content-Type" | "content-type" => CONTENT_TYPE,
+        "Accept-Ranges" | "accept-ranges" => ACCEPT_RANGES,
+        "Cache-Control" | "cache-control" => CACHE_CONTROL,
+        "Last-Modified" | "last-modified" => LAST_MODIFIED,
+        "Content-Length" | "content-length" => CONTENT_LENGTH,
+        _ => return None,
+    })
 }
 
 /// What a head says about its body's length.
@@ -122,11 +154,12 @@ struct Lengths {
 
 impl Lengths {
     /// Notes a `Content-Length`; whether it repeats an earlier one.
-    fn note_length(&mut self, value: &HeaderValue) -> Result<bool, Malformed> {
-        let digits = value.as_bytes();
-        let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
-        let text = value.to_str().ok().filter(|_| is_number).ok_or(Malformed::Framing)?;
-        let length = text.parse().map_err(|_| Malformed::Framing)?;
+    fn note_length(&mut self, digits: &[u8]) -> Result<bool, Malformed> {
+        let read = digits.iter().try_fold(0_u64, |number, digit| {
+            let digit = digit.checked_sub(b'0').filter(|digit| *digit <= 9)?;
+            number.checked_mul(10)?.checked_add(digit.into())
+        });
+        let length = read.filter(|_| !digits.is_empty()).ok_or(Malformed::Framing)?;
         match self.length.replace(length) {
             None => Ok(false),
             Some(before) if before == length => Ok(true),
@@ -187,6 +220,41 @@ mod tests {
         let of_head = head(&Method::HEAD, "200 OK\r\nContent-Length: 4").unwrap().unwrap();
         assert_eq!(of_head.framing, Framing::Length(0));
         assert_eq!(of_head.headers.get("content-length").unwrap(), "4", "what GET would get");
+    }
+
+    #[test]
+    fn how_a_name_is_spelt_changes_nothing() {
+        for text in [
+            "Date",
+            "Vary",
+            "ETag",
+            "Server",
+            "Content-Type",
+            "Accept-Ranges",
+            "Cache-Control",
+            "Last-Modified",
+            "Content-Length",
+            "date",
+            "vary",
+            "etag",
+            "server",
+            "content-type",
+            "accept-ranges",
+            "cache-control",
+            "last-modified",
+            "content-length",
+        ] {
+            assert_eq!(usual_name(text), HeaderName::from_bytes(text.as_bytes()).ok(), "{text}");
+        }
+        for name in ["Content-Length", "content-length", "CONTENT-length"] {
+            assert_eq!(framing(&format!("200 OK\r\n{name}: 4")), Ok(Framing::Length(4)), "{name}");
+            let twice = format!("200 OK\r\nContent-Length: 4\r\n{name}: 4");
+            let kept = head(&Method::GET, &twice).unwrap().unwrap().headers;
+            assert_eq!(kept.get_all("content-length").iter().count(), 1, "{name}");
+        }
+        let named = head(&Method::GET, "200 OK\r\nCONNECTION: close, x-own\r\nX-Own: 1\r\nKeep-Alive: 1");
+        let named = named.unwrap().unwrap();
+        assert!(!named.stays_open && named.headers.is_empty());
     }
 
     #[test]
