@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,9 +95,16 @@ pub struct Limits {
     pub write_stall: Duration,
     /// Longest pause between two pieces of a request's body.
     pub body_stall: Duration,
+    /// Longest time in which a caller is waited for in all, while it sends a body of known length. What arrives gives
+    /// time back, a second for each [`Self::body_rate`] bytes. Bodies of unknown length are streams, which may say
+    /// little for as long as they like; they are watched, and have [`Self::body_stall`] alone.
+    pub body_wait: Duration,
+    /// Bytes per second of a body that suffice for it to take any time.
+    pub body_rate: NonZeroU64,
     /// Longest time to reach an upstream, its TLS handshake included.
     pub connect_timeout: Duration,
-    /// Longest time from the end of the request to the upstream's response headers.
+    /// Longest time from the end of the request, or of what the upstream takes of it, to its response headers. While
+    /// the caller is waited for, it does not run.
     pub response_timeout: Duration,
     /// Longest silence of a response's body or an upgraded connection.
     pub stream_idle: Duration,
@@ -112,6 +119,9 @@ pub struct Limits {
     /// How long a shutdown waits for requests and streams in progress.
     pub shutdown: Duration,
 }
+
+/// What the worst mobile lines carry.
+const BODY_RATE: NonZeroU64 = NonZeroU64::new(1_024).expect("it is not zero");
 
 impl Default for Limits {
     fn default() -> Self {
@@ -130,6 +140,9 @@ impl Default for Limits {
             tls_check_interval: Duration::from_secs(10),
             write_stall: Duration::from_secs(60),
             body_stall: Duration::from_secs(60),
+            // Slower for longer is no line that somebody works over, but a connection that somebody holds.
+            body_wait: Duration::from_secs(300),
+            body_rate: BODY_RATE,
             connect_timeout: Duration::from_secs(5),
             response_timeout: Duration::from_secs(60),
             // Longer than any usual heartbeat, short enough that dead peers do not fill the table.

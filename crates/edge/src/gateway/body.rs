@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use super::headers;
 use super::long::{Kind, StreamGuard, WATCH_AFTER};
@@ -23,6 +23,11 @@ use crate::options::Limits;
 #[derive(Debug, thiserror::Error)]
 #[error("no piece of the body arrived for {0:?}")]
 pub(crate) struct Stalled(Duration);
+
+/// The caller had to be waited for again and again.
+#[derive(Debug, thiserror::Error)]
+#[error("the body arrived too slowly")]
+pub(crate) struct TooSlow;
 
 /// The caller sent more than is passed on.
 #[derive(Debug, thiserror::Error)]
@@ -52,10 +57,62 @@ impl Pause {
     }
 }
 
+/// How long a caller may be waited for: in one go, and in all.
+struct Patience {
+    longest_pause: Duration,
+    pause: Pause,
+    /// When the caller began to be waited for.
+    since: Option<Instant>,
+    /// None where it may take any time.
+    in_all: Option<InAll>,
+}
+
+/// Time for pauses. What arrives gives some of it back.
+struct InAll {
+    left: Duration,
+    most: Duration,
+    bytes_per_second: u64,
+}
+
+impl Patience {
+    /// For a body whose length is known, or is not: the latter is a stream, which may say little for long.
+    fn new(limits: &Limits, is_known: bool) -> Self {
+        let (most, bytes_per_second) = (limits.body_wait, limits.body_rate.get());
+        let in_all = is_known.then_some(InAll { left: most, most, bytes_per_second });
+        Self { longest_pause: limits.body_stall, pause: Pause::default(), since: None, in_all }
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.since.is_some()
+    }
+
+    /// So many bytes came.
+    fn arrived(&mut self, bytes: u64) {
+        self.pause.end();
+        let waited = self.since.take().map_or(Duration::ZERO, |since| since.elapsed());
+        if let Some(InAll { left, most, bytes_per_second }) = &mut self.in_all {
+            let back = Duration::from_millis(bytes.saturating_mul(1_000) / *bytes_per_second);
+            *left = left.saturating_sub(waited).saturating_add(back).min(*most);
+        }
+    }
+
+    /// Waits on; ready when that was too long.
+    #[expect(clippy::disallowed_methods, reason = "the runtime's own, which its sleeps are measured by too")]
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<BoxError> {
+        self.since.get_or_insert_with(Instant::now);
+        let left = self.in_all.as_ref().map_or(Duration::MAX, |in_all| in_all.left);
+        ready!(self.pause.poll(cx, self.longest_pause.min(left)));
+        let is_stalled = self.longest_pause <= left;
+        Poll::Ready(if is_stalled { Stalled(self.longest_pause).into() } else { TooSlow.into() })
+    }
+}
+
 /// What both directions of an exchange share: how far the request's body has come, and the guard, which
 /// lives until the later of them ends.
 pub(crate) struct Passage {
     pieces: AtomicU64,
+    /// Whether it is the caller that is waited for.
+    awaits_caller: AtomicBool,
     failed: AtomicBool,
     too_large: AtomicBool,
     sent: AtomicBool,
@@ -67,6 +124,7 @@ impl Passage {
     pub(crate) const fn new(guard: Option<StreamGuard>) -> Self {
         Self {
             pieces: AtomicU64::new(0),
+            awaits_caller: AtomicBool::new(false),
             failed: AtomicBool::new(false),
             too_large: AtomicBool::new(false),
             sent: AtomicBool::new(false),
@@ -101,6 +159,11 @@ impl Passage {
         self.pieces.load(Ordering::Relaxed)
     }
 
+    /// Whether the next piece was asked for and has not come: the body has bounds of its own for that.
+    pub(crate) fn awaits_caller(&self) -> bool {
+        !self.sent() && self.awaits_caller.load(Ordering::Relaxed)
+    }
+
     /// Whether the caller sent more than is passed on.
     pub(crate) fn is_too_large(&self) -> bool {
         self.too_large.load(Ordering::Acquire)
@@ -116,8 +179,7 @@ impl Passage {
 pub(crate) struct RequestBody {
     /// None where there is none.
     inner: Option<Incoming>,
-    longest_pause: Duration,
-    pause: Pause,
+    patience: Patience,
     /// Bytes that may still come.
     left: u64,
     passage: Arc<Passage>,
@@ -125,13 +187,15 @@ pub(crate) struct RequestBody {
 
 impl RequestBody {
     pub(crate) fn new(inner: Incoming, limits: &Limits, passage: Arc<Passage>) -> Self {
-        let (longest_pause, left) = (limits.body_stall, limits.max_body_bytes);
-        Self { inner: Some(inner), longest_pause, pause: Pause::default(), left, passage }
+        let patience = Patience::new(limits, inner.size_hint().exact().is_some());
+        Self { inner: Some(inner), patience, left: limits.max_body_bytes, passage }
     }
 
     /// No body.
     pub(crate) fn none(passage: Arc<Passage>) -> Self {
-        Self { inner: None, longest_pause: Duration::MAX, pause: Pause::default(), left: 0, passage }
+        let (pause, since, in_all) = (Pause::default(), None, None);
+        let patience = Patience { longest_pause: Duration::MAX, pause, since, in_all };
+        Self { inner: None, patience, left: 0, passage }
     }
 }
 
@@ -152,9 +216,12 @@ impl Body for RequestBody {
         let Some(inner) = &mut self.inner else { return Poll::Ready(None) };
         match Pin::new(inner).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
-                self.pause.end();
                 // Its length was looked at before, if it had told one.
                 let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+                if self.patience.is_waiting() {
+                    self.passage.awaits_caller.store(false, Ordering::Relaxed);
+                }
+                self.patience.arrived(length);
                 let Some(left) = self.left.checked_sub(length) else {
                     self.passage.too_large.store(true, Ordering::Release);
                     self.passage.failed.store(true, Ordering::Release);
@@ -170,10 +237,12 @@ impl Body for RequestBody {
             }
             Poll::Ready(None) => Poll::Ready(None),
             Poll::Pending => {
-                let longest = self.longest_pause;
-                ready!(self.pause.poll(cx, longest));
+                if !self.patience.is_waiting() {
+                    self.passage.awaits_caller.store(true, Ordering::Relaxed);
+                }
+                let error = ready!(self.patience.poll(cx));
                 self.passage.failed.store(true, Ordering::Release);
-                Poll::Ready(Some(Err(Stalled(longest).into())))
+                Poll::Ready(Some(Err(error)))
             }
         }
     }
@@ -290,5 +359,54 @@ fn cleaned(frame: Frame<Bytes>) -> Frame<Bytes> {
             Frame::trailers(trailers)
         }
         Err(frame) => frame,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::num::NonZeroU64;
+
+    use tokio::time::{sleep, timeout};
+
+    use super::*;
+
+    fn patience(is_known: bool) -> Patience {
+        let limits = Limits {
+            body_stall: Duration::from_secs(60),
+            body_wait: Duration::from_secs(300),
+            body_rate: NonZeroU64::new(1_000).unwrap(),
+            ..Limits::default()
+        };
+        Patience::new(&limits, is_known)
+    }
+
+    /// A caller sends so many bytes after each pause: what was said of it, and after how many pieces.
+    async fn sending(mut patience: Patience, seconds: u64, bytes: u64) -> Option<(String, u32)> {
+        for piece in 0..10_000 {
+            let waiting = poll_fn(|cx| patience.poll(cx));
+            if let Ok(error) = timeout(Duration::from_secs(seconds), waiting).await {
+                return Some((error.to_string(), piece));
+            }
+            patience.arrived(bytes);
+            // The upstream takes its time, which is not the caller's.
+            sleep(Duration::from_secs(100)).await;
+        }
+        None
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_that_sends_a_byte_now_and_then_is_not_waited_for_for_ever() {
+        assert_eq!(sending(patience(true), 50, 1).await, Some((TooSlow.to_string(), 6)));
+        assert_eq!(sending(patience(true), 50, 40_000).await.unwrap().0, TooSlow.to_string());
+        let stalled = Stalled(Duration::from_secs(60)).to_string();
+        assert_eq!(sending(patience(true), 61, 1_000_000).await, Some((stalled.clone(), 0)));
+        assert_eq!(sending(patience(false), 61, 1).await, Some((stalled, 0)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_that_sends_as_fast_as_wanted_or_a_stream_may_take_any_time() {
+        assert_eq!(sending(patience(true), 50, 51_000).await, None);
+        assert_eq!(sending(patience(false), 50, 1).await, None);
     }
 }

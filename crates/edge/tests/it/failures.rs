@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rndrkit_edge::{Limits, Route};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
 use crate::upstream::{Script, Upstream};
-use crate::wire::{Message, ask, connect, request};
+use crate::wire::{Message, Reader, ask, connect, request};
 use crate::world::World;
 
 async fn impatient(upstream: http::Uri) -> World {
@@ -111,6 +112,47 @@ async fn a_caller_that_stops_in_mid_body_is_told_and_let_go() {
     let answer = client.answer().await;
     assert_eq!((answer.status(), answer.code().as_str()), (400, "invalid_request"));
     assert!(client.is_closed().await);
+}
+
+#[tokio::test]
+async fn a_caller_that_is_waited_for_is_never_taken_for_a_slow_upstream() {
+    let upstream = Upstream::simple().await;
+    let world = World::with(|options| {
+        options.routes = vec![Route::new("/api/", upstream.uri())];
+        let (response_timeout, body_stall) = (Duration::from_millis(50), Duration::from_millis(400));
+        options.limits = Limits { response_timeout, body_stall, ..Limits::default() };
+    })
+    .await;
+    let key = world.key();
+    for (pause, status) in [(200, 200), (1_000, 400)] {
+        let mut client = connect(world.public).await;
+        client.send(request("POST /api/x", &[&key.line(), "Content-Length: 8"], "")).await;
+        client.send("half").await;
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        client.send("half").await;
+        assert_eq!(client.answer().await.status(), status, "{pause}");
+    }
+}
+
+#[tokio::test]
+async fn a_caller_that_sends_its_body_a_byte_now_and_then_is_let_go() {
+    let upstream = Upstream::simple().await;
+    let world = World::with(|options| {
+        options.routes = vec![Route::new("/api/", upstream.uri())];
+        options.limits = Limits { body_wait: Duration::from_millis(300), ..Limits::default() };
+    })
+    .await;
+    let mut client = connect(world.public).await;
+    client.send(request("POST /api/x", &[&world.key().line(), "Content-Length: 100000"], "")).await;
+    let (read, mut write) = client.stream.into_split();
+    let trickle = tokio::spawn(async move {
+        while write.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let answer = Reader::new(tokio::io::join(read, tokio::io::sink())).answer().await;
+    assert_eq!((answer.status(), answer.code().as_str()), (400, "invalid_request"));
+    trickle.abort();
 }
 
 #[tokio::test]

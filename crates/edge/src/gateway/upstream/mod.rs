@@ -30,6 +30,7 @@ use super::body::{Passage, RequestBody};
 use super::headers::Outgoing;
 use super::long::{Kind, WATCH_AFTER};
 use crate::body::BoxError;
+use crate::connection::Connection;
 use crate::options::{EdgeOptions, Route};
 
 /// Idle connections kept per upstream; more concurrent requests than that open and close their own.
@@ -187,15 +188,15 @@ impl Upstream {
     pub(crate) async fn send(
         &self,
         origin: &Origin,
-        worker: usize,
+        connection: &Connection,
         outbound: &Outbound<'_>,
         body: Option<RequestBody>,
         passage: &Arc<Passage>,
     ) -> Result<Answer, UpstreamError> {
         let mut before = passage.pieces();
-        let mut answer = pin!(self.exchange(origin, worker, outbound, body, passage));
+        let mut answer = pin!(self.exchange(origin, connection.worker, outbound, body, passage));
         let unwatched = WATCH_AFTER.min(self.response_timeout);
-        if let Ok(result) = timeout(unwatched, &mut answer).await {
+        if let Some(result) = connection.patience.within(unwatched, answer.as_mut()).await {
             return result;
         }
         passage.watch(Kind::Plain);
@@ -203,6 +204,8 @@ impl Upstream {
         loop {
             match timeout(longest, &mut answer).await {
                 Ok(result) => return result,
+                // The body's own bounds end that, and say whose fault it was.
+                Err(_) if passage.awaits_caller() => {}
                 Err(_) if passage.pieces() == before => return Err(UpstreamError::TimedOut),
                 Err(_) => {}
             }
