@@ -2,6 +2,7 @@
 //!
 //! One place for all doors, so that they cannot differ. Deliberately absent: deciding.
 
+mod ready;
 mod values;
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -10,8 +11,11 @@ use rndrkit_api::error::{ErrorCode, Problem};
 use rndrkit_domain::decision::{BudgetState, Decision, Denial};
 use rndrkit_domain::id::RequestId;
 
+use crate::authz::for_nginx;
 use crate::body::EdgeBody;
-pub(crate) use values::ValueWriter;
+pub(crate) use ready::Form;
+use ready::Refusals;
+pub(crate) use values::{rate_limit, rate_limit_policy};
 
 /// Names the request in every answer and in logs.
 pub(crate) const X_RK_REQUEST_ID: HeaderName = HeaderName::from_static("x-rk-request-id");
@@ -20,8 +24,6 @@ pub(crate) const X_RK_REQUEST_ID: HeaderName = HeaderName::from_static("x-rk-req
 pub(crate) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 /// What is left of it.
 pub(crate) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
-/// Room for the values of both.
-const RATE_LIMIT_BYTES: usize = 64;
 
 /// One header of an answer, by its usual spelling.
 pub(crate) type ReplyHeader = (&'static str, String);
@@ -37,17 +39,21 @@ pub(crate) struct Wording {
     realm: String,
     upgrade_url: String,
     brand_name: String,
+    refusals: Refusals,
 }
 
 impl Wording {
     pub(crate) fn new(public_url: &str, brand_name: &str) -> Self {
         // A realm is a quoted string: a quote or backslash would end or bend it.
         let safe = |c: &char| (' '..='~').contains(c) && *c != '"' && *c != '\\';
-        Self {
+        let mut wording = Self {
             realm: brand_name.chars().filter(safe).collect(),
             upgrade_url: format!("{}/billing", public_url.trim_end_matches('/')),
             brand_name: brand_name.to_owned(),
-        }
+            refusals: Refusals::default(),
+        };
+        wording.refusals = Refusals::new(&wording);
+        wording
     }
 
     /// The challenge that a 401 must carry; none for other codes, except those that RFC 6750 names.
@@ -175,9 +181,7 @@ pub(crate) fn rate_limit_headers(budget: &BudgetState) -> [ReplyHeader; 2] {
 
 /// Replaces the rate-limit headers of an answer by ours.
 pub(crate) fn set_rate_limit(headers: &mut HeaderMap, budget: &BudgetState) {
-    let mut values = ValueWriter::with_capacity(RATE_LIMIT_BYTES);
-    let lines =
-        [(RATE_LIMIT_POLICY, values.rate_limit_policy(budget)), (RATE_LIMIT, values.rate_limit(budget))];
+    let lines = [(RATE_LIMIT_POLICY, rate_limit_policy(budget)), (RATE_LIMIT, rate_limit(budget))];
     for (name, value) in lines {
         if let Some(value) = value {
             headers.insert(name, value);
@@ -211,8 +215,28 @@ pub(crate) fn denied(
     budget: Option<&BudgetState>,
     request_id: RequestId,
 ) -> Response<EdgeBody> {
+    denied_as(Form::Usual, wording, denial, detail, budget, request_id)
+}
+
+/// The answer to a denied request, for a certain reader.
+pub(crate) fn denied_as(
+    form: Form,
+    wording: &Wording,
+    denial: Denial,
+    detail: Option<&str>,
+    budget: Option<&BudgetState>,
+    request_id: RequestId,
+) -> Response<EdgeBody> {
+    let is_usual = detail.is_none() && budget.is_none();
+    if let Some(ready) = is_usual.then(|| wording.refusals.get(denial, form)).flatten() {
+        return ready.response(request_id);
+    }
     let problem = wording.problem(denial, detail, budget, request_id);
-    render(wording, &problem, budget)
+    let response = render(wording, &problem, budget);
+    match form {
+        Form::Usual => response,
+        Form::Nginx => for_nginx(response, &problem),
+    }
 }
 
 /// The answer to a request that is refused for any other reason than its key.

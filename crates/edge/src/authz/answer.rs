@@ -10,11 +10,11 @@ use http::{Response, StatusCode};
 use rndrkit_api::error::Problem;
 use rndrkit_domain::decision::{BudgetState, Caller, Decision};
 
-use super::Dialect;
+use super::{Dialect, identity};
 use crate::body::EdgeBody;
 use crate::credential::TakenFrom;
 use crate::edge::{Edge, Exchange, Judged};
-use crate::problem::{self, RATE_LIMIT, RATE_LIMIT_POLICY, ValueWriter, X_RK_REQUEST_ID};
+use crate::problem::{self, Form, RATE_LIMIT, RATE_LIMIT_POLICY, X_RK_REQUEST_ID};
 
 const X_RK_ACCOUNT_ID: HeaderName = HeaderName::from_static("x-rk-account-id");
 const X_RK_EXTERNAL_ID: HeaderName = HeaderName::from_static("x-rk-external-id");
@@ -23,17 +23,16 @@ const X_RK_PLAN: HeaderName = HeaderName::from_static("x-rk-plan");
 /// The code of a refusal, for proxies that see only some statuses.
 const X_RK_DECISION: HeaderName = HeaderName::from_static("x-rk-decision");
 /// The body of a refusal, for a proxy that throws away ours: JSON in ASCII, without line breaks.
-const X_RK_PROBLEM: HeaderName = HeaderName::from_static("x-rk-problem");
+pub(crate) const X_RK_PROBLEM: HeaderName = HeaderName::from_static("x-rk-problem");
 /// Which header held the key, so that a proxy takes it out and leaves alone what belongs to the upstream:
 /// `x-api-key`, `authorization` or `both`. For proxies whose configuration can act on it.
 const X_RK_KEY_HEADER: HeaderName = HeaderName::from_static("x-rk-key-header");
 /// Which headers of its request Envoy is to remove before it goes on.
 const X_ENVOY_AUTH_HEADERS_TO_REMOVE: HeaderName = HeaderName::from_static("x-envoy-auth-headers-to-remove");
 
-/// Room for the values of one permission, and for an external id of usual length.
-const VALUE_BYTES: usize = 256;
-/// The headers of a permission: whose key it is, and what is left of the budget. `X-Rk-Request-Id` is on every
-/// answer of ours.
+/// The headers of a permission: whose key it is, and what is left of the budget. First those that `identity`
+/// says. `X-Rk-Request-Id` is on every answer of ours and written last; it has its place here, so that no copy
+/// has to grow.
 const PERMISSION: [HeaderName; 7] = [
     X_RK_ACCOUNT_ID,
     X_RK_EXTERNAL_ID,
@@ -75,37 +74,20 @@ pub(super) fn answer(
     judged: &Judged,
 ) -> Response<EdgeBody> {
     match &judged.verified.decision {
-        Decision::Allowed { caller, budget } => allowed(exchange, dialect, judged, caller, budget),
+        Decision::Allowed { caller, budget } => allowed(dialect, judged, caller, budget),
         Decision::Denied { denial, budget, .. } => {
             tracing::debug!(request_id = %exchange.request_id, code = denial.as_str(), "forward auth refused");
+            let form = if dialect == Dialect::Nginx { Form::Nginx } else { Form::Usual };
             let (budget, detail) = (budget.as_ref(), judged.detail);
-            let problem = edge.wording.problem(*denial, detail, budget, exchange.request_id);
-            let response = problem::render(&edge.wording, &problem, budget);
-            if dialect == Dialect::Nginx { for_nginx(response, &problem) } else { response }
+            problem::denied_as(form, &edge.wording, *denial, detail, budget, exchange.request_id)
         }
     }
 }
 
 /// 200 without a body. Every identity header is there and says something: proxies differ in what they make of
 /// one that is missing or empty.
-fn allowed(
-    exchange: &Exchange,
-    dialect: Dialect,
-    judged: &Judged,
-    caller: &Caller,
-    budget: &BudgetState,
-) -> Response<EdgeBody> {
-    let external_id = caller.external_id.as_deref().map_or("-", |id| id.as_str());
-    let mut values = ValueWriter::with_capacity(VALUE_BYTES);
-    let filled = [
-        values.text(caller.account_id.text().as_bytes()),
-        values.text(external_id.as_bytes()),
-        values.text(caller.key_id.text().as_bytes()),
-        values.text(caller.plan.as_str().as_bytes()),
-        values.rate_limit_policy(budget),
-        values.rate_limit(budget),
-        values.text(exchange.request_id.text().as_bytes()),
-    ];
+fn allowed(dialect: Dialect, judged: &Judged, caller: &Caller, budget: &BudgetState) -> Response<EdgeBody> {
+    let identity = identity::values(caller, budget);
     let (blank, key_header) = match dialect {
         Dialect::Nginx | Dialect::Caddy => (&BLANK.named, Some(key_header(judged.taken_from, "both"))),
         Dialect::Envoy => (&BLANK.envoy, Some(key_header(judged.taken_from, "authorization, x-api-key"))),
@@ -113,7 +95,9 @@ fn allowed(
     };
     let mut headers = blank.clone();
     // A map lists its values in the order in which their names were inserted.
-    for (place, value) in headers.values_mut().zip(filled.into_iter().chain([key_header])) {
+    let rest = [problem::rate_limit(budget), None, key_header];
+    let filled = identity.into_iter().map(Some).chain(rest);
+    for (place, value) in headers.values_mut().zip(filled) {
         if let Some(value) = value {
             *place = value;
         }
@@ -134,7 +118,7 @@ const fn key_header(taken_from: Option<TakenFrom>, both: &'static str) -> Header
 
 /// Words a refusal for nginx, which knows 401 and 403, takes every other status for a fault of ours, and
 /// shows its client nothing but a challenge: what its configuration is to pass on stands in headers.
-fn for_nginx(refusal: Response<EdgeBody>, problem: &Problem) -> Response<EdgeBody> {
+pub(crate) fn for_nginx(refusal: Response<EdgeBody>, problem: &Problem) -> Response<EdgeBody> {
     let status = match refusal.status() {
         unchanged @ (StatusCode::UNAUTHORIZED | StatusCode::SERVICE_UNAVAILABLE) => unchanged,
         _ => StatusCode::FORBIDDEN,

@@ -8,6 +8,7 @@
 
 mod answer;
 mod asker;
+mod identity;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -16,6 +17,7 @@ use rndrkit_api::error::ErrorCode;
 use crate::body::EdgeBody;
 use crate::edge::{Edge, Exchange};
 use crate::meters::Door;
+pub(crate) use answer::{X_RK_PROBLEM, for_nginx};
 
 /// Whose contract is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
