@@ -69,7 +69,7 @@ async fn measure(budgets: Budgets) -> Result<f64, Box<dyn std::error::Error>> {
     let options = VerifierOptions::default();
     let verifier = Verifier::with_budgets(budgets, options, clock, Arc::clone(&source) as Arc<dyn KeySource>);
     let prefix = KeyPrefix::parse("example_")?;
-    verifier.add_prefixes(&[prefix.clone()]);
+    verifier.add_prefixes(std::slice::from_ref(&prefix));
     verifier.set_trust(Monotonic(u64::MAX));
     let drawer = Drawer::new(Arc::clone(&verifier), source, Arc::new(OsEntropy));
     let drawing = tokio::spawn(drawer.run(std::future::pending()));

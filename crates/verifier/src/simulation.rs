@@ -398,7 +398,7 @@ fn prepare(seed: u64) -> Simulation {
     let line = Arc::new(Line { source: Arc::clone(&world.source), random: SeededEntropy::new(seed ^ 0x11e) });
     let verifier =
         Verifier::new(options, Arc::clone(&clock) as Arc<dyn Clock>, Arc::clone(&line) as Arc<dyn KeySource>);
-    verifier.add_prefixes(&[world.prefix.clone()]);
+    verifier.add_prefixes(std::slice::from_ref(&world.prefix));
     let follow = FollowerOptions { trust: None, poll_interval: Duration::from_millis(500) };
     let (follower, handle) = Follower::new(Arc::clone(&verifier), line, follow);
     tokio::spawn(follower.run(std::future::pending()));

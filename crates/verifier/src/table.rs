@@ -151,8 +151,8 @@ impl KeyTable {
             self.evict(&digest);
         }
         if let Some(mut part) = self.part(&digest) {
-            part.slots.insert(digest, entry.clone());
-            self.held.fetch_add(1, Ordering::Relaxed);
+            let inserted = part.slots.insert(digest, entry.clone());
+            self.held.fetch_add(usize::from(inserted), Ordering::Relaxed);
         }
     }
 
@@ -189,7 +189,9 @@ impl KeyTable {
             let mut part = part.0.lock();
             let left = part.slots.clear();
             self.held.fetch_sub(left.len(), Ordering::Relaxed);
-            left.iter().for_each(|left| part.set_apart(left));
+            for left in &left {
+                part.set_apart(left);
+            }
         }
     }
 

@@ -169,7 +169,7 @@ impl Nodes {
             let clock = Arc::new(NodeClock { began, percent: *percent });
             let source = Arc::clone(&world.source) as Arc<dyn KeySource>;
             let verifier = Verifier::with_budgets(Budgets::Shared, VerifierOptions::default(), clock, source);
-            verifier.add_prefixes(&[world.prefix.clone()]);
+            verifier.add_prefixes(std::slice::from_ref(&world.prefix));
             verifier.set_trust(Monotonic(u64::MAX));
             let entropy = Arc::new(SeededEntropy::new(seed.wrapping_mul(97) + number));
             let authority = Arc::clone(&authority) as Arc<dyn BudgetAuthority>;

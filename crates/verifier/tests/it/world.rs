@@ -266,7 +266,7 @@ impl World {
         source.database.lock().oldest = 1;
         let verifier = Verifier::new(options, seen, Arc::clone(&source) as Arc<dyn KeySource>);
         let prefix = KeyPrefix::parse("rk_live_").unwrap();
-        verifier.add_prefixes(&[prefix.clone()]);
+        verifier.add_prefixes(std::slice::from_ref(&prefix));
         verifier.set_trust(Monotonic(u64::MAX));
         Self { clock, source, verifier, entropy: SeededEntropy::new(7), prefix }
     }
