@@ -13,6 +13,9 @@ pub(crate) fn adapt_request(uri: &Uri, headers: &mut HeaderMap) -> Result<(), Sh
     // A header may repeat what the target says, and nothing else (RFC 9113 §8.3.1).
     let is_other =
         |authority: &str| headers.get(HOST).is_some_and(|host| host.as_bytes() != authority.as_bytes());
+    if uri.authority().is_none() && !headers.contains_key(HOST) {
+        return Err((ErrorCode::InvalidRequest, "Send one host, in :authority."));
+    }
     if uri.authority().is_some_and(|authority| is_other(authority.as_str())) {
         return Err((ErrorCode::InvalidRequest, "Send one host: :authority and Host differ."));
     }
@@ -64,6 +67,11 @@ mod tests {
         headers.insert(HOST, HeaderValue::from_static("a"));
         assert!(adapt_request(&Uri::from_static("https://a/"), &mut headers).is_ok());
         assert!(adapt_request(&Uri::from_static("https://b/"), &mut headers).is_err());
+    }
+
+    #[test]
+    fn a_request_for_no_host_is_refused_as_in_http_1_1() {
+        assert!(adapt_request(&Uri::from_static("/"), &mut HeaderMap::new()).is_err());
     }
 
     #[test]

@@ -51,6 +51,11 @@ pub(crate) fn is_reserved(name: &HeaderName) -> bool {
     folded_starts_with(name, "x-rk-")
 }
 
+/// Whether a header makes frameworks take the request for one with another method, in whatever spelling.
+pub(crate) fn overrides_method(name: &HeaderName) -> bool {
+    ["x-http-method", "x-method-override"].iter().any(|prefix| folded_starts_with(name, prefix))
+}
+
 fn is_forwarding(name: &HeaderName) -> bool {
     folded_starts_with(name, "x-forwarded-")
         || name == FORWARDED

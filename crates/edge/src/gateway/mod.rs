@@ -8,12 +8,15 @@ pub(crate) mod headers;
 pub(crate) mod lines;
 pub(crate) mod long;
 pub(crate) mod path;
+pub(crate) mod patience;
 mod tunnel;
 pub(crate) mod upstream;
 
 use std::sync::Arc;
 
-use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue, ORIGIN};
+use http::header::{
+    ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue, ORIGIN, UPGRADE,
+};
 use http::{Method, Request, Response, Version};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -135,10 +138,15 @@ async fn admit(
     }
 }
 
+/// A browser's question and nothing more: it has no body, changes no protocol, and stands for no other method.
 fn is_preflight(request: &Request<Incoming>) -> bool {
+    let headers = request.headers();
     request.method() == Method::OPTIONS
-        && request.headers().contains_key(ORIGIN)
-        && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+        && headers.contains_key(ORIGIN)
+        && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+        && !headers.contains_key(UPGRADE)
+        && !headers.keys().any(headers::overrides_method)
+        && request.body().is_end_stream()
 }
 
 fn no_upstream(edge: &Edge, exchange: &Exchange, path: &str) -> Response<EdgeBody> {
@@ -201,7 +209,7 @@ async fn forward(
     } else {
         Some(RequestBody::new(incoming, &edge.options.limits, passage.clone()))
     };
-    let response = match edge.upstream.send(origin, connection.worker, &outbound, body, &passage).await {
+    let response = match edge.upstream.send(origin, connection, &outbound, body, &passage).await {
         Ok(answer) => relay(edge, exchange, answer, client_upgrade, &passage),
         Err(UpstreamError::CallerBody) if passage.is_too_large() => {
             exchange.refuse(edge, ErrorCode::PayloadTooLarge, BODY_TOO_LARGE)

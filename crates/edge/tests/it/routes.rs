@@ -115,6 +115,16 @@ async fn a_preflight_without_a_key_passes_only_where_the_route_says_so() {
     assert_eq!(ask(world.public, "OPTIONS /api/open/x", &preflight).await.status(), 200);
     assert_eq!(ask(world.public, "OPTIONS /api/open/x", &preflight[..1]).await.code(), "missing_key");
     assert_eq!(ask(world.public, "GET /api/open/x", &preflight).await.code(), "missing_key");
+    // What is more than a browser's question is judged like any request.
+    for more in [
+        &["Connection: upgrade", "Upgrade: websocket"][..],
+        &["X-HTTP-Method-Override: DELETE"],
+        &["X_Http_Method_Override: DELETE"],
+        &["Content-Length: 3"],
+    ] {
+        let lines: Vec<&str> = preflight.iter().chain(more).copied().collect();
+        assert_eq!(ask(world.public, "OPTIONS /api/open/x", &lines).await.code(), "missing_key", "{more:?}");
+    }
     let with_bad_key = ["X-Api-Key: bad", preflight[0], preflight[1]];
     assert_eq!(ask(world.public, "OPTIONS /api/open/x", &with_bad_key).await.code(), "invalid_key");
     assert_eq!(upstream.only().header("x-rk-account-id"), None);
