@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
 
 use crate::addresses::Presence;
+use crate::gateway::patience::Patience;
 use crate::intake::Tally;
 use crate::meters::ConnectionCount;
 use crate::workers::Place;
@@ -31,6 +32,8 @@ pub(crate) struct Connection {
     pub(crate) worker: usize,
     /// Requests of an HTTP/1 connection.
     pub(crate) tally: Arc<Tally>,
+    /// How long its requests wait for upstreams.
+    pub(crate) patience: Patience,
     cut: Notify,
     phase: watch::Receiver<Phase>,
     _shares: Shares,
@@ -56,6 +59,7 @@ impl Connection {
             tls,
             worker: shares.place.worker,
             tally: Arc::default(),
+            patience: Patience::default(),
             cut: Notify::new(),
             phase,
             _shares: shares,
