@@ -181,6 +181,7 @@ impl Verifier {
 
 /// Why a known secret that is not revoked is refused, the budget aside. In the order of the contract.
 /// The clock that ends are judged by is read only for a secret that has an end.
+#[inline]
 pub(crate) fn verdict(
     entry: &KeyEntry,
     view: &AccountView,

@@ -34,6 +34,7 @@ impl KeyEntry {
     }
 
     /// When the secret ends by itself.
+    #[inline]
     pub(crate) fn ends_at(&self) -> Option<Timestamp> {
         (self.ends_at_ms != NEVER_MS).then(|| Timestamp::from_unix_ms(self.ends_at_ms))
     }

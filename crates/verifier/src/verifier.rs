@@ -226,6 +226,7 @@ impl Verifier {
 
     /// The clock, if what is held may be believed now. The order matters: clock, trust, and only then
     /// memory. What memory says is then at least as new as what trust vouched for at that reading.
+    #[inline]
     pub(crate) fn trusted_now(&self) -> Option<Monotonic> {
         let now = self.clock.monotonic();
         (now.0 < self.trust_until.load(Ordering::Acquire)).then_some(now)
@@ -294,6 +295,7 @@ impl Verifier {
     }
 
     /// What time it is to date use by.
+    #[inline]
     pub(crate) fn date(&self, now: Monotonic) -> Timestamp {
         self.wall.about(now, || self.wall_at(now))
     }
