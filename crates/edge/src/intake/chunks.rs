@@ -1,4 +1,7 @@
 //! A body in chunks, followed byte by byte to where it ends (RFC 9112 §7.1).
+//!
+//! An upstream's chunks are read elsewhere (`gateway::upstream::direct::chunked`), within wider bounds: this here is
+//! what strangers send. Trailers are as many as headers, since nobody needs more of them.
 
 use super::head::is_token_byte;
 use crate::shape::MAX_HEADERS;
@@ -7,7 +10,7 @@ use crate::shape::MAX_HEADERS;
 const MAX_SIZE_DIGITS: u8 = 16;
 /// Bytes of extensions in a whole body. Nobody uses them, and each byte costs as much as one of the body.
 const MAX_EXTENSION_BYTES: usize = 4 * 1024;
-/// Bytes of trailers.
+/// Bytes of trailers. Their number is bounded as that of a head's lines is ([`MAX_HEADERS`]).
 const MAX_TRAILER_BYTES: usize = 8 * 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

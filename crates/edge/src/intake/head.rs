@@ -104,7 +104,9 @@ impl HeadScan {
             Some((method, [b' ', target @ ..]))
                 if is_token(method) && !target.is_empty() && all(target, TARGET) =>
             {
-                Ok(())
+                // Only one method has the server itself for its target (RFC 9112 §3.2.4).
+                let is_of_method = target != b"*" || method == b"OPTIONS";
+                if is_of_method { Ok(()) } else { Err(Violation::RequestLine) }
             }
             _ => Err(Violation::RequestLine),
         }
@@ -307,9 +309,12 @@ mod tests {
             "GET / http/1.1",
             "GET /",
             "PRI * HTTP/2.0",
+            "GET * HTTP/1.1",
+            "options * HTTP/1.1",
         ] {
             assert_eq!(scan(&format!("{line}\r\n\r\n")), Err(Violation::RequestLine), "{line}");
         }
+        assert!(scan("OPTIONS * HTTP/1.1\r\n\r\n").unwrap().is_some());
         assert!(scan("\r\nGET / HTTP/1.1\r\n\r\n").unwrap().is_some());
         assert_eq!(scan("\r\n\r\n\r\nGET / HTTP/1.1\r\n\r\n"), Err(Violation::RequestLine));
     }

@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::connect::Stream;
+use super::direct::MAX_STATUS;
 use super::pool::{Home, Reusable, State};
 use super::{Answer, AnswerBody, Outbound, UpstreamBody, UpstreamError, Way};
 use crate::body::BoxError;
@@ -138,6 +139,9 @@ fn answer(
     connection: Connection,
     passage: &Arc<Passage>,
 ) -> Result<Answer, UpstreamError> {
+    if response.status().as_u16() > MAX_STATUS {
+        return Err(UpstreamError::Unreachable("the upstream's status is out of range".into()));
+    }
     let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let offers = outbound.outgoing.upgrade.as_ref();
     if switched && !offers.is_some_and(|offers| headers::is_offered(offers, response.headers())) {

@@ -49,6 +49,8 @@ async fn what_is_no_answer_is_502(way: Way) {
         "HTTP/1.1 20 OK\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.1 2000 OK\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.1 099 OK\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 600 Over\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 999 Far\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.1 -20 OK\r\nContent-Length: 0\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nfour5",

@@ -2,9 +2,14 @@
 //! sizes are bare hexadecimal digits, and extensions and trailers are bounded.
 //!
 //! Chunks are handed on as they come, in pieces; their borders are not kept.
+//!
+//! A caller's chunks have a reader of their own (`intake::chunks`), which only follows them. Its bounds are narrower:
+//! a caller is a stranger, and an upstream somebody's own server, whose answers are not refused for being unusual.
 
 use bytes::{Bytes, BytesMut};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
+
+use super::response::has_bare_line_feed;
 
 /// The longest line that begins a chunk.
 const MAX_LINE_BYTES: usize = 1024;
@@ -136,7 +141,10 @@ fn trailers(buffer: &mut BytesMut) -> Result<Piece, ChunkError> {
     }
     let mut lines = [httparse::EMPTY_HEADER; MAX_TRAILERS];
     let (length, trailers) = match httparse::parse_headers(buffer, &mut lines) {
-        Ok(httparse::Status::Complete((length, lines))) if length <= MAX_TRAILER_BYTES => {
+        Ok(httparse::Status::Complete((length, lines)))
+            if length <= MAX_TRAILER_BYTES
+                && !has_bare_line_feed(buffer.get(..length).unwrap_or_default()) =>
+        {
             (length, collected(lines)?)
         }
         Ok(httparse::Status::Partial) if buffer.len() <= MAX_TRAILER_BYTES => return Ok(Piece::More),
@@ -201,6 +209,9 @@ mod tests {
             "4,\r\nfour",
             "4;a\rb\r\nfour",
             "fffffffffffffffff\r\nfour",
+            "0\r\nX: 1\n\r\n",
+            "0\r\nX: 1\r\n\n",
+            "0\r\n\n",
             "0\r\nX-Bad Name: 1\r\n\r\n",
             "0\r\n folded\r\n\r\n",
         ] {

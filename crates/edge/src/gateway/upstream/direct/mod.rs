@@ -20,6 +20,7 @@ use http::Method;
 
 use self::body::{DirectBody, Underway};
 pub(super) use self::connection::Connection;
+pub(super) use self::response::MAX_STATUS;
 use self::response::{Framing, Head, Malformed, Parsed};
 use self::upload::Upload;
 use super::connect::Stream;

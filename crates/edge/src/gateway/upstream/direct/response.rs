@@ -11,13 +11,17 @@ use http::header::{
     HeaderValue, LAST_MODIFIED, SERVER, VARY,
 };
 use http::{Method, StatusCode};
+use memchr::memchr_iter;
 
 use crate::gateway::headers::ResponseHeaders;
 
 /// The longest head.
 pub(super) const MAX_HEAD_BYTES: usize = 64 * 1024;
-/// The most header lines.
-const MAX_HEADERS: usize = 100;
+/// The most header lines of an answer; a caller may send fewer ([`crate::shape::MAX_HEADERS`]).
+const MAX_LINES: usize = 100;
+
+/// The highest status: there are five classes (RFC 9110, section 15).
+pub(in crate::gateway::upstream) const MAX_STATUS: u16 = 599;
 
 /// What is not an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -25,6 +29,9 @@ pub(super) enum Malformed {
     /// Not HTTP/1.
     #[error("the upstream does not speak HTTP: {0}")]
     Syntax(httparse::Error),
+    /// A line that ends without CR: others may see another line, or none.
+    #[error("a line of the upstream's headers does not end with CR LF")]
+    LineEnd,
     /// A status below 100 or above 599, as no reader expects it.
     #[error("the upstream's status is out of range")]
     Status,
@@ -80,7 +87,7 @@ pub(super) enum Parsed {
 
 /// Reads the head that `text` begins with, of the answer to a request with this method.
 pub(super) fn parse(text: &Bytes, method: &Method) -> Result<Parsed, Malformed> {
-    let mut lines = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+    let mut lines = [const { MaybeUninit::uninit() }; MAX_LINES];
     let mut response = httparse::Response::new(&mut []);
     let config = httparse::ParserConfig::default();
     let length = match config.parse_response_with_uninit_headers(&mut response, text, &mut lines) {
@@ -89,7 +96,11 @@ pub(super) fn parse(text: &Bytes, method: &Method) -> Result<Parsed, Malformed> 
         Ok(_) => return Err(Malformed::TooLong),
         Err(error) => return Err(Malformed::Syntax(error)),
     };
-    let status = response.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(Malformed::Status)?;
+    if has_bare_line_feed(text.get(..length).unwrap_or_default()) {
+        return Err(Malformed::LineEnd);
+    }
+    let code = response.code.filter(|code| *code <= MAX_STATUS).ok_or(Malformed::Status)?;
+    let status = StatusCode::from_u16(code).map_err(|_| Malformed::Status)?;
     if status == StatusCode::SWITCHING_PROTOCOLS {
         return Err(Malformed::Switched);
     }
@@ -126,6 +137,12 @@ pub(super) fn parse(text: &Bytes, method: &Method) -> Result<Parsed, Malformed> 
     let framing = lengths.framing(method, status, is_new)?;
     let stays_open = is_new && !says_close && framing != Framing::Close;
     Ok(Parsed::Head(Head { status, headers, framing, stays_open }, length))
+}
+
+/// Whether a line ends without CR, which the parser lets pass.
+pub(super) fn has_bare_line_feed(text: &[u8]) -> bool {
+    memchr_iter(b'\n', text)
+        .any(|at| at.checked_sub(1).and_then(|before| text.get(before)).is_none_or(|byte| *byte != b'\r'))
 }
 
 /// The name of what nearly every answer has, as servers spell it, and what always passes the gateway. To compare is
@@ -279,6 +296,28 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_ends_without_cr_is_no_line() {
+        for text in [
+            "HTTP/1.1 200 OK\n\n",
+            "HTTP/1.1 200 OK\nContent-Length: 0\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 0\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\n",
+            "\nHTTP/1.1 200 OK\r\n\r\n",
+            "HTTP/1.1 103 Hints\n\r\n",
+        ] {
+            assert_eq!(parse(&Bytes::from(text), &Method::GET).unwrap_err(), Malformed::LineEnd, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_status_of_no_class_is_no_answer() {
+        assert!(framing("599 Unusual").is_ok());
+        for line in ["600 Over", "999 Far", "099 Under", "000 None"] {
+            assert_eq!(framing(line), Err(Malformed::Status), "{line}");
+        }
+    }
+
+    #[test]
     fn a_connection_stays_open_only_when_both_know_where_the_answer_ends() {
         let stays = |lines: &str| head(&Method::GET, lines).unwrap().unwrap().stays_open;
         assert!(stays("200 OK\r\nContent-Length: 4\r\nConnection: keep-alive"));
@@ -297,7 +336,7 @@ mod tests {
         }
         let endless = Bytes::from(format!("HTTP/1.1 200 OK\r\nX: {}", "y".repeat(MAX_HEAD_BYTES)));
         assert_eq!(parse(&endless, &Method::GET).unwrap_err(), Malformed::TooLong);
-        let many = format!("200 OK\r\n{}Y: 1", "X: 1\r\n".repeat(MAX_HEADERS));
+        let many = format!("200 OK\r\n{}Y: 1", "X: 1\r\n".repeat(MAX_LINES));
         assert!(matches!(framing(&many), Err(Malformed::Syntax(_))));
     }
 
