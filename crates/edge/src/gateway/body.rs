@@ -58,7 +58,7 @@ impl Pause {
 }
 
 /// How long a caller may be waited for: in one go, and in all.
-struct Patience {
+struct CallerTime {
     longest_pause: Duration,
     pause: Pause,
     /// When the caller began to be waited for.
@@ -74,7 +74,7 @@ struct InAll {
     bytes_per_second: u64,
 }
 
-impl Patience {
+impl CallerTime {
     /// For a body whose length is known, or is not: the latter is a stream, which may say little for long.
     fn new(limits: &Limits, is_known: bool) -> Self {
         let (most, bytes_per_second) = (limits.body_wait, limits.body_rate.get());
@@ -179,7 +179,7 @@ impl Passage {
 pub(crate) struct RequestBody {
     /// None where there is none.
     inner: Option<Incoming>,
-    patience: Patience,
+    time: CallerTime,
     /// Bytes that may still come.
     left: u64,
     passage: Arc<Passage>,
@@ -187,15 +187,15 @@ pub(crate) struct RequestBody {
 
 impl RequestBody {
     pub(crate) fn new(inner: Incoming, limits: &Limits, passage: Arc<Passage>) -> Self {
-        let patience = Patience::new(limits, inner.size_hint().exact().is_some());
-        Self { inner: Some(inner), patience, left: limits.max_body_bytes, passage }
+        let time = CallerTime::new(limits, inner.size_hint().exact().is_some());
+        Self { inner: Some(inner), time, left: limits.max_body_bytes, passage }
     }
 
     /// No body.
     pub(crate) fn none(passage: Arc<Passage>) -> Self {
         let (pause, since, in_all) = (Pause::default(), None, None);
-        let patience = Patience { longest_pause: Duration::MAX, pause, since, in_all };
-        Self { inner: None, patience, left: 0, passage }
+        let time = CallerTime { longest_pause: Duration::MAX, pause, since, in_all };
+        Self { inner: None, time, left: 0, passage }
     }
 }
 
@@ -218,10 +218,10 @@ impl Body for RequestBody {
             Poll::Ready(Some(Ok(frame))) => {
                 // Its length was looked at before, if it had told one.
                 let length = frame.data_ref().map_or(0, |data| data.len() as u64);
-                if self.patience.is_waiting() {
+                if self.time.is_waiting() {
                     self.passage.awaits_caller.store(false, Ordering::Relaxed);
                 }
-                self.patience.arrived(length);
+                self.time.arrived(length);
                 let Some(left) = self.left.checked_sub(length) else {
                     self.passage.too_large.store(true, Ordering::Release);
                     self.passage.failed.store(true, Ordering::Release);
@@ -237,10 +237,10 @@ impl Body for RequestBody {
             }
             Poll::Ready(None) => Poll::Ready(None),
             Poll::Pending => {
-                if !self.patience.is_waiting() {
+                if !self.time.is_waiting() {
                     self.passage.awaits_caller.store(true, Ordering::Relaxed);
                 }
-                let error = ready!(self.patience.poll(cx));
+                let error = ready!(self.time.poll(cx));
                 self.passage.failed.store(true, Ordering::Release);
                 Poll::Ready(Some(Err(error)))
             }
@@ -371,24 +371,24 @@ mod tests {
 
     use super::*;
 
-    fn patience(is_known: bool) -> Patience {
+    fn time(is_known: bool) -> CallerTime {
         let limits = Limits {
             body_stall: Duration::from_secs(60),
             body_wait: Duration::from_secs(300),
             body_rate: NonZeroU64::new(1_000).unwrap(),
             ..Limits::default()
         };
-        Patience::new(&limits, is_known)
+        CallerTime::new(&limits, is_known)
     }
 
     /// A caller sends so many bytes after each pause: what was said of it, and after how many pieces.
-    async fn sending(mut patience: Patience, seconds: u64, bytes: u64) -> Option<(String, u32)> {
+    async fn sending(mut time: CallerTime, seconds: u64, bytes: u64) -> Option<(String, u32)> {
         for piece in 0..10_000 {
-            let waiting = poll_fn(|cx| patience.poll(cx));
+            let waiting = poll_fn(|cx| time.poll(cx));
             if let Ok(error) = timeout(Duration::from_secs(seconds), waiting).await {
                 return Some((error.to_string(), piece));
             }
-            patience.arrived(bytes);
+            time.arrived(bytes);
             // The upstream takes its time, which is not the caller's.
             sleep(Duration::from_secs(100)).await;
         }
@@ -397,16 +397,16 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_caller_that_sends_a_byte_now_and_then_is_not_waited_for_for_ever() {
-        assert_eq!(sending(patience(true), 50, 1).await, Some((TooSlow.to_string(), 6)));
-        assert_eq!(sending(patience(true), 50, 40_000).await.unwrap().0, TooSlow.to_string());
+        assert_eq!(sending(time(true), 50, 1).await, Some((TooSlow.to_string(), 6)));
+        assert_eq!(sending(time(true), 50, 40_000).await.unwrap().0, TooSlow.to_string());
         let stalled = Stalled(Duration::from_secs(60)).to_string();
-        assert_eq!(sending(patience(true), 61, 1_000_000).await, Some((stalled.clone(), 0)));
-        assert_eq!(sending(patience(false), 61, 1).await, Some((stalled, 0)));
+        assert_eq!(sending(time(true), 61, 1_000_000).await, Some((stalled.clone(), 0)));
+        assert_eq!(sending(time(false), 61, 1).await, Some((stalled, 0)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_caller_that_sends_as_fast_as_wanted_or_a_stream_may_take_any_time() {
-        assert_eq!(sending(patience(true), 50, 51_000).await, None);
-        assert_eq!(sending(patience(false), 50, 1).await, None);
+        assert_eq!(sending(time(true), 50, 51_000).await, None);
+        assert_eq!(sending(time(false), 50, 1).await, None);
     }
 }

@@ -119,18 +119,20 @@ async fn a_caller_that_is_waited_for_is_never_taken_for_a_slow_upstream() {
     let upstream = Upstream::simple().await;
     let world = World::with(|options| {
         options.routes = vec![Route::new("/api/", upstream.uri())];
-        let (response_timeout, body_stall) = (Duration::from_millis(50), Duration::from_millis(400));
+        let (response_timeout, body_stall) = (Duration::from_millis(50), Duration::from_secs(1));
         options.limits = Limits { response_timeout, body_stall, ..Limits::default() };
     })
     .await;
     let key = world.key();
-    for (pause, status) in [(200, 200), (1_000, 400)] {
+    for status in [200, 400] {
         let mut client = connect(world.public).await;
         client.send(request("POST /api/x", &[&key.line(), "Content-Length: 8"], "")).await;
         client.send("half").await;
-        tokio::time::sleep(Duration::from_millis(pause)).await;
-        client.send("half").await;
-        assert_eq!(client.answer().await.status(), status, "{pause}");
+        if status == 200 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            client.send("half").await;
+        }
+        assert_eq!(client.answer().await.status(), status, "{status}");
     }
 }
 
