@@ -9,7 +9,6 @@ pub(crate) mod lines;
 pub(crate) mod long;
 pub(crate) mod path;
 pub(crate) mod patience;
-pub(crate) mod patience;
 mod tunnel;
 pub(crate) mod upstream;
 
