@@ -92,6 +92,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    #[expect(clippy::disallowed_methods, reason = "the runtime's clock, which the test moves")]
     async fn waited(patience: &Patience, longest: Duration) -> Duration {
         let began = Instant::now();
         assert_eq!(patience.within(longest, pin!(pending::<()>())).await, None);
