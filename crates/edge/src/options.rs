@@ -187,7 +187,8 @@ pub struct EdgeOptions {
     pub operator_token: Digest,
     /// Names of plans, for answers.
     pub plan_names: PlanNames,
-    /// How many workers serve the listeners; each has pools of its own toward the upstreams.
+    /// How many workers serve the listeners; each has pools of its own toward the upstreams, and further ones would
+    /// share them.
     pub workers: NonZeroUsize,
     /// Bounds.
     pub limits: Limits,

@@ -80,7 +80,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Runs a task on this worker. A task that panics ends alone.
+    /// What starts tasks on this worker. A task that panics ends alone.
     pub(crate) fn spawner(&self) -> Handle {
         self.runtime.clone()
     }

@@ -8,6 +8,7 @@ pub(crate) mod direct;
 mod general;
 mod pool;
 
+use std::num::NonZeroUsize;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -33,7 +34,7 @@ use crate::body::BoxError;
 use crate::connection::Connection;
 use crate::options::{EdgeOptions, Route};
 
-/// Idle connections kept per upstream; more concurrent requests than that open and close their own.
+/// Idle connections kept per upstream, about; more concurrent requests than that open and close their own.
 const MAX_IDLE_PER_UPSTREAM: usize = 256;
 /// How many of those are for unusual requests, where the usual ones go a way of their own.
 const MAX_IDLE_UNUSUAL: usize = 32;
@@ -69,7 +70,7 @@ pub(crate) struct Origin {
 
 impl Origin {
     /// None where the address names no host.
-    fn new(uri: &Uri) -> Option<Self> {
+    fn new(uri: &Uri, workers: NonZeroUsize) -> Option<Self> {
         let host = HeaderValue::from_str(uri.authority()?.as_str()).ok()?;
         let is_plain = uri.scheme_str() == Some("http");
         let (direct, general) = if is_plain {
@@ -81,8 +82,8 @@ impl Origin {
             uri: uri.clone(),
             host,
             is_plain,
-            direct: Pool::new(direct),
-            general: Pool::new(general),
+            direct: Pool::new(direct, workers),
+            general: Pool::new(general, workers),
         })
     }
 
@@ -167,7 +168,7 @@ impl Upstream {
         let mut origins: Vec<Origin> = Vec::new();
         for route in &options.routes {
             if !origins.iter().any(|origin| origin.is_at(&route.upstream)) {
-                origins.extend(Origin::new(&route.upstream));
+                origins.extend(Origin::new(&route.upstream, options.workers));
             }
         }
         Self {

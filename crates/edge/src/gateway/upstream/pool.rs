@@ -4,6 +4,7 @@
 //! The one that was used last is taken first: the others then grow old, and are let go. Deliberately absent:
 //! opening connections, and what travels on them.
 
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -11,8 +12,6 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
-/// Parts of a pool. Workers beyond that share them, which costs them a lock and nothing else.
-const SHARDS: usize = 64;
 /// How often idle connections are looked at.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// How many looks a connection survives unused. It is kept for 10 to 15 seconds: shorter than most servers
@@ -53,23 +52,35 @@ struct Shard<C> {
 
 /// Idle connections of one kind to one upstream.
 pub(super) struct Pool<C> {
+    /// One for each worker.
     shards: Vec<Mutex<Shard<C>>>,
     shards_in_use: AtomicUsize,
-    /// The most connections kept idle, over all workers.
+    /// The most connections kept idle, over all workers: about, since each keeps one at least, and has more than its
+    /// share until the next look when another begins to keep some.
     max_idle: usize,
 }
 
 impl<C: Reusable> Pool<C> {
-    /// An empty pool.
-    pub(super) fn new(max_idle: usize) -> Arc<Self> {
+    /// An empty pool for so many workers.
+    pub(super) fn new(max_idle: usize, workers: NonZeroUsize) -> Arc<Self> {
         let shard = || Mutex::new(Shard { idle: Vec::new(), counted: false, swept: false, looks: 0 });
-        let shards = std::iter::repeat_with(shard).take(SHARDS).collect();
+        let shards = std::iter::repeat_with(shard).take(workers.get()).collect();
         Arc::new(Self { shards, shards_in_use: AtomicUsize::new(0), max_idle })
+    }
+
+    /// Workers that were not counted on share one, which costs them a lock and nothing else.
+    fn shard(&self, worker: usize) -> Option<&Mutex<Shard<C>>> {
+        self.shards.get(worker.checked_rem(self.shards.len())?)
+    }
+
+    /// How many each worker may keep: the same, so that one that came first does not have it all.
+    fn share(&self) -> usize {
+        (self.max_idle / self.shards_in_use.load(Ordering::Relaxed).max(1)).max(1)
     }
 
     /// A connection of this worker that looks alive, the one used last if possible.
     pub(super) fn take(&self, worker: usize) -> Option<C> {
-        let mut shard = self.shards.get(worker % SHARDS)?.lock();
+        let mut shard = self.shard(worker)?.lock();
         let mut position = shard.idle.len();
         while let Some(before) = position.checked_sub(1) {
             position = before;
@@ -84,35 +95,35 @@ impl<C: Reusable> Pool<C> {
 
     /// Keeps a connection for the next request of this worker, unless the worker has its share already.
     pub(super) fn keep(self: &Arc<Self>, worker: usize, connection: C) {
-        let position = worker % SHARDS;
-        let Some(mut shard) = self.shards.get(position).map(Mutex::lock) else { return };
+        let Some(mut shard) = self.shard(worker).map(Mutex::lock) else { return };
         if !shard.counted {
             shard.counted = true;
             self.shards_in_use.fetch_add(1, Ordering::Relaxed);
         }
-        // Each worker has the same share, so that one that came first does not have it all.
-        let most = self.max_idle / self.shards_in_use.load(Ordering::Relaxed).max(1);
-        if shard.idle.len() >= most.max(1) {
+        if shard.idle.len() >= self.share() {
             return;
         }
         if !shard.swept {
             // Nobody would ever let go of what is put here outside of a runtime.
             let Ok(runtime) = Handle::try_current() else { return };
             shard.swept = true;
-            runtime.spawn(sweep(Arc::downgrade(self), position));
+            runtime.spawn(sweep(Arc::downgrade(self), worker));
         }
         let since = shard.looks;
         shard.idle.push(Idle { connection, since });
     }
 
-    /// Lets go of what was not used for long or is closed; false when nothing is left.
-    fn sweep(&self, position: usize) -> bool {
-        let Some(mut shard) = self.shards.get(position).map(Mutex::lock) else { return false };
+    /// Lets go of what was not used for long, is closed or beyond the share; false when nothing is left.
+    fn sweep(&self, worker: usize) -> bool {
+        let Some(mut shard) = self.shard(worker).map(Mutex::lock) else { return false };
         shard.looks += 1;
         let looks = shard.looks;
         shard
             .idle
             .retain(|idle| looks - idle.since <= SWEEPS_SURVIVED && idle.connection.state() != State::Gone);
+        // The longest unused are at the front.
+        let beyond = shard.idle.len().saturating_sub(self.share());
+        drop(shard.idle.drain(..beyond));
         shard.swept = !shard.idle.is_empty();
         shard.swept
     }
@@ -124,11 +135,11 @@ impl<C: Reusable> Pool<C> {
     }
 }
 
-async fn sweep<C: Reusable>(pool: Weak<Pool<C>>, position: usize) {
+async fn sweep<C: Reusable>(pool: Weak<Pool<C>>, worker: usize) {
     loop {
         tokio::time::sleep(SWEEP_INTERVAL).await;
         let Some(pool) = pool.upgrade() else { return };
-        if !pool.sweep(position) {
+        if !pool.sweep(worker) {
             return;
         }
     }
@@ -155,6 +166,8 @@ mod tests {
 
     use super::*;
 
+    const WORKERS: NonZeroUsize = NonZeroUsize::new(2).unwrap();
+
     struct Fake(u32, Arc<AtomicU8>);
 
     impl Reusable for Fake {
@@ -173,7 +186,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_connection_used_last_is_taken_first_and_only_by_its_worker() {
-        let pool = Pool::new(8);
+        let pool = Pool::new(8, WORKERS);
         pool.keep(1, ready(1));
         pool.keep(1, ready(2));
         assert!(pool.take(0).is_none());
@@ -183,7 +196,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_closed_is_dropped_and_what_is_busy_waits() {
-        let pool = Pool::new(8);
+        let pool = Pool::new(8, WORKERS);
         let (busy, gone) = (Arc::new(AtomicU8::new(1)), Arc::new(AtomicU8::new(2)));
         pool.keep(0, Fake(1, busy.clone()));
         pool.keep(0, Fake(2, gone));
@@ -195,7 +208,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn workers_share_the_bound() {
-        let pool = Pool::new(8);
+        let pool = Pool::new(8, WORKERS);
         (0..20).for_each(|number| pool.keep(0, ready(number)));
         assert_eq!(pool.idle(), 8);
         (0..20).for_each(|number| pool.keep(1, ready(number)));
@@ -210,8 +223,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_worker_that_does_not_use_its_connections_gives_back_what_is_beyond_its_share() {
+        let pool = Pool::new(8, WORKERS);
+        (0..8).for_each(|number| pool.keep(0, ready(number)));
+        (0..8).for_each(|number| pool.keep(1, ready(number)));
+        tokio::time::sleep(SWEEP_INTERVAL + Duration::from_secs(1)).await;
+        assert_eq!(pool.idle(), 8);
+        assert_eq!(pool.take(0).map(|taken| taken.0), Some(7), "those used last stay");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn what_is_not_used_is_let_go_within_fifteen_seconds() {
-        let pool = Pool::new(8);
+        let pool = Pool::new(8, WORKERS);
         pool.keep(0, ready(1));
         tokio::time::sleep(Duration::from_secs(9)).await;
         assert_eq!(pool.idle(), 1);
