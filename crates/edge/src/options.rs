@@ -84,7 +84,8 @@ pub struct Limits {
     /// The largest body of a request that is passed on, in bytes.
     pub max_body_bytes: u64,
     /// Longest time from a connection's readiness to the end of a request's headers. Also how long an idle
-    /// connection is kept.
+    /// connection is kept. A new plain connection has it twice: for the first bytes, which say what it speaks, and
+    /// then for the headers; and up to a quarter more, since heads are timed in ticks.
     pub header_timeout: Duration,
     /// Longest time for a TLS handshake.
     pub handshake_timeout: Duration,
