@@ -151,8 +151,8 @@ impl KeyTable {
             self.evict(&digest);
         }
         if let Some(mut part) = self.part(&digest) {
-            let inserted = part.slots.insert(digest, entry.clone());
-            self.held.fetch_add(usize::from(inserted), Ordering::Relaxed);
+            part.slots.insert(digest, entry.clone());
+            self.held.fetch_add(1, Ordering::Relaxed);
         }
     }
 

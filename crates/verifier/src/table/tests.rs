@@ -95,22 +95,6 @@ fn keys_in_use_outlive_a_stream_of_keys_that_are_used_once() {
 }
 
 #[test]
-fn a_part_moves_no_key_until_more_come_than_were_expected_and_finds_those_too() {
-    let (mut slots, entry) = (Slots::new(1_000), Maker::new().entry());
-    assert!(slots.insert(digest(0), entry.clone()));
-    let first: *const KeyEntry = slots.entry(0).unwrap();
-    (1..1_000).for_each(|number| assert!(slots.insert(digest(number), entry.clone())));
-    assert!(std::ptr::eq(first, slots.entry(0).unwrap()));
-    (1_000..5_000).for_each(|number| assert!(slots.insert(digest(number), entry.clone())));
-    assert!((0..5_000).all(|number| slots.find(&digest(number)).is_some()));
-    assert!(slots.find(&digest(5_000)).is_none());
-    // Every other leaves, and the others are still found.
-    (0..5_000).step_by(2).for_each(|number| assert!(slots.remove(&digest(number)).is_some()));
-    assert!((0..5_000).all(|number| slots.find(&digest(number)).is_some() == (number % 2 == 1)));
-    assert_eq!(slots.entries().len(), 2_500);
-}
-
-#[test]
 fn a_key_put_in_again_is_there_once() {
     let (table, maker) = (table(10), Maker::new());
     let (first, second) = (maker.entry(), maker.entry());
