@@ -166,7 +166,9 @@ impl World {
         let clock = Arc::new(ManualClock::at(Timestamp::from_unix_ms(1_800_000_000_000)));
         let source = Arc::new(Source::default());
         let verifier = Verifier::new(options, clock.clone(), source.clone());
-        prefixes.iter().for_each(|prefix| verifier.add_prefixes(&[KeyPrefix::parse(prefix).unwrap()]));
+        for prefix in prefixes {
+            verifier.add_prefixes(&[KeyPrefix::parse(prefix).unwrap()]);
+        }
         verifier.set_trust(Monotonic(u64::MAX));
 
         let mut options = EdgeOptions::new("https://rndrkit.example", Digest::of(OPERATOR_TOKEN));
