@@ -118,7 +118,7 @@ impl WorkerThreads {
         Ok(Self { workers: Workers(Arc::new(Seats { first, others })), threads, stop })
     }
 
-    /// The workers, for [`serve`](crate::serve).
+    /// The workers, for [`serve`](crate::serve()).
     #[must_use]
     pub fn workers(&self) -> Workers {
         self.workers.clone()
