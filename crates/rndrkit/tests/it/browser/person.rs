@@ -64,6 +64,14 @@ impl Person {
         self.see("Hello").await;
     }
 
+    /// Signs out, and waits until that is done: an address opened while the form is still on its way would be
+    /// overtaken by the form's answer.
+    pub async fn sign_out(&self) {
+        self.press("Sign out").await;
+        self.arrive("/sign-in").await;
+        self.see("Sign in to RndrKit").await;
+    }
+
     /// The session cookie, as this browser sends it.
     pub async fn cookie(&self) -> String {
         let cookie = self.browser.client().get_named_cookie("rk_session_local").await.unwrap();

@@ -221,8 +221,7 @@ async fn follow_the_next_steps(ada: &Person) {
 
 async fn sign_out_and_in(ada: &Person) {
     ada.open("/").await;
-    ada.press("Sign out").await;
-    ada.see("Sign in to RndrKit").await;
+    ada.sign_out().await;
     ada.open("/settings").await;
     ada.arrive("/sign-in?return_to=/settings").await;
     ada.fill("E-mail", EMAIL).await;
@@ -249,7 +248,7 @@ async fn only_account(server: &Server) -> String {
 async fn set_a_new_password(ada: &Person, server: &Server, account: &str) {
     let address = link(server, account, json!({"kind": "password_reset"})).await;
     ada.open("/").await;
-    ada.press("Sign out").await;
+    ada.sign_out().await;
     ada.open(&address).await;
     ada.see("Set a new password").await;
     ada.fill("New password", "eight cellos under a bridge").await;
@@ -259,7 +258,7 @@ async fn set_a_new_password(ada: &Person, server: &Server, account: &str) {
     ada.see("This link no longer works").await;
 
     ada.open("/").await;
-    ada.press("Sign out").await;
+    ada.sign_out().await;
     for (password, words) in
         [(PASSWORD, "is not right"), ("eight cellos under a bridge", "Hello, Ada’s Studio")]
     {
@@ -271,7 +270,7 @@ async fn set_a_new_password(ada: &Person, server: &Server, account: &str) {
 }
 
 async fn come_in_through_a_link(ada: &Person, server: &Server, account: &str) {
-    ada.press("Sign out").await;
+    ada.sign_out().await;
     let address = link(server, account, json!({"kind": "sign_in", "return_to": "/settings#api-keys"})).await;
     ada.open(&address).await;
     ada.open(&address).await;

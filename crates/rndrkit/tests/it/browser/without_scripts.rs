@@ -15,7 +15,7 @@ async fn everything_works_without_scripts() {
     let Some((ada, server)) = without_scripts(&[]).await else { return };
     let account = server.account("ada@example.com", "starter").await;
     ada.join(&server, &account).await;
-    ada.press("Sign out").await;
+    ada.sign_out().await;
     assert!(!ada.can_press("Show password").await, "a button that does nothing is shown");
     ada.fill("E-mail", "ada@example.com").await;
     ada.fill("Password", PASSWORD).await;
