@@ -51,12 +51,36 @@ actions! {
     UserSignedOut = "user.signed_out",
     /// A password was set through a reset link.
     UserPasswordReset = "user.password_reset",
+    /// A person changed their password.
+    UserPasswordChanged = "user.password_changed",
+    /// A person asked for another e-mail address; the new one has not confirmed yet.
+    UserEmailChangeAsked = "user.email_change_asked",
+    /// A person's e-mail address changed.
+    UserEmailChanged = "user.email_changed",
+    /// A person ended all sessions but the one they sit at.
+    UserSignedOutEverywhere = "user.signed_out_everywhere",
+    /// A person ended one session of theirs.
+    UserSessionEnded = "user.session_ended",
+    /// An account chose which notifications it wants.
+    NotificationsChanged = "notifications.changed",
     /// A link was made.
     LinkCreated = "link.created",
     /// A key was made.
     KeyCreated = "key.created",
     /// A key was ended.
     KeyRevoked = "key.revoked",
+    /// A key got another secret.
+    KeyRotated = "key.rotated",
+    /// The old secret of a rotated key was ended before its time.
+    KeyPreviousEnded = "key.previous_ended",
+    /// What a key is called, or where it is used, changed.
+    KeyUpdated = "key.updated",
+    /// A key is about to end by itself.
+    KeyExpiring = "key.expiring",
+    /// A key was not used for long.
+    KeyUnused = "key.unused",
+    /// Requests of an account were refused because its budget was spent.
+    AccountLimitReached = "account.limit_reached",
     /// A token was made.
     TokenCreated = "token.created",
     /// A token was ended.

@@ -36,6 +36,16 @@ pub(crate) const COPIED: &[&str] = &[
     "usage",
     "key_usage",
     "idempotency",
+    "sightings",
+    "secret_hours",
+    "key_networks",
+    "refusals",
+    "notification_settings",
+    "outbox",
+    "told_once",
+    "email_changes",
+    "known_places",
+    "audit_signatures",
 ];
 
 /// What stays. The feed begins anew, behind the last number: entries are for nodes that follow, and there are
@@ -46,7 +56,9 @@ pub(crate) const LEFT: &[&str] = &["schema_version", "feed_head", "feed", "nodes
 /// Writers wait, readers do not: whoever starts on the database meanwhile must not add to it.
 const LOCK: &str =
     "LOCK TABLE feed_head, feed, nodes, revisions, plans, accounts, users, sessions, links, tokens,
-     api_keys, key_secrets, key_prefixes, audit_head, audit_events, usage, key_usage, idempotency
+     api_keys, key_secrets, key_prefixes, audit_head, audit_events, usage, key_usage, idempotency,
+     sightings, secret_hours, key_networks, refusals, notification_settings, outbox, told_once, email_changes,
+     known_places, audit_signatures
      IN EXCLUSIVE MODE";
 
 /// A slow disk on the other side must not count as a process that forgot its transaction.

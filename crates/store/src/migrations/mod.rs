@@ -3,6 +3,7 @@
 mod m0001_initial;
 mod m0002_several_nodes;
 mod m0003_answers;
+mod m0004_dashboard;
 
 use sea_orm::DbBackend;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -18,6 +19,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0001_initial::Initial),
             Box::new(m0002_several_nodes::SeveralNodes),
             Box::new(m0003_answers::Answers),
+            Box::new(m0004_dashboard::Dashboard),
         ]
     }
 }

@@ -39,19 +39,19 @@ async fn a_newer_schema_is_refused_and_left_alone(database: &TestDatabase) {
     open(database).await.close().await.unwrap();
     tamper(database, "UPDATE schema_version SET version = 9, oldest_runnable = 7").await;
     let result = Store::open(&OpenOptions::new(database.url())).await;
-    assert!(matches!(result, Err(Error::NewerSchema { found: 9, needs: 7, known: 3 })), "{result:?}");
+    assert!(matches!(result, Err(Error::NewerSchema { found: 9, needs: 7, known: 4 })), "{result:?}");
     let status = Store::schema_status(database.url()).await.unwrap();
     assert_eq!(status, SchemaStatus::NewerRefused { found: 9, needs: 7 });
 }
 
 async fn a_newer_schema_that_allows_this_version_is_served(database: &TestDatabase) {
     open(database).await.close().await.unwrap();
-    tamper(database, "UPDATE schema_version SET version = 4").await;
-    tamper(database, "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m0004_later', 1)").await;
+    tamper(database, "UPDATE schema_version SET version = 5").await;
+    tamper(database, "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m0005_later', 1)").await;
     let store = Store::open(&OpenOptions::new(database.url())).await.unwrap();
     account(&store, "ada").await;
     let status = Store::schema_status(database.url()).await.unwrap();
-    assert_eq!(status, SchemaStatus::NewerCompatible { found: 4 });
+    assert_eq!(status, SchemaStatus::NewerCompatible { found: 5 });
 }
 
 async fn many_processes_may_start_at_once(database: &TestDatabase) {
@@ -71,7 +71,7 @@ async fn many_processes_may_start_at_once(database: &TestDatabase) {
     }
     let connection = behind(database).await;
     let migrations = text_of(&connection, "SELECT version FROM seaql_migrations ORDER BY version").await;
-    assert_eq!(migrations, ["m0001_initial", "m0002_several_nodes", "m0003_answers"]);
+    assert_eq!(migrations, ["m0001_initial", "m0002_several_nodes", "m0003_answers", "m0004_dashboard"]);
 }
 
 async fn the_status_of_a_schema_is_read_without_a_server(database: &TestDatabase) {
@@ -113,6 +113,9 @@ async fn digests_and_words_are_checked_by_the_database(database: &TestDatabase) 
 const BACK_TO_VERSION_1: &str = "DROP TABLE budgets; DROP TABLE cluster;
      ALTER TABLE usage DROP COLUMN successful; ALTER TABLE usage DROP COLUMN redirection;
      ALTER TABLE usage DROP COLUMN client_error; ALTER TABLE usage DROP COLUMN server_error;
+     ALTER TABLE api_keys DROP COLUMN environment; DROP INDEX audit_events_by_target;
+     DROP TABLE sightings, secret_hours, key_networks, refusals, notification_settings, outbox, told_once,
+         email_changes, known_places, audit_signatures;
      DELETE FROM seaql_migrations WHERE version <> 'm0001_initial';
      UPDATE schema_version SET version = 1, oldest_runnable = 1;
      INSERT INTO nodes (incarnation, name, beat, applied, version, trust_ms, started_at, seen_at)
