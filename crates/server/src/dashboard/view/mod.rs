@@ -3,6 +3,7 @@
 //! Nothing here asks the control plane anything, so every state of every page can be drawn from fixtures.
 
 pub mod billing;
+pub mod browser_words;
 pub mod errors;
 pub mod frame;
 pub mod gate;
