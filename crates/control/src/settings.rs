@@ -40,4 +40,6 @@ pub struct ControlSettings {
     pub key_prefix: KeyPrefix,
     /// Characters that a password must have.
     pub password_min_length: usize,
+    /// Whether this installation sends mail.
+    pub sends_mail: bool,
 }

@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::feed::{self, News};
 use crate::idempotency::{self, Idempotency};
 use crate::open::Store;
+use crate::outbox;
 use crate::page::{Page, PageRequest};
 use crate::sql::Transaction;
 use crate::value::{optional_text, read, read_id, read_small, read_time, text, time};
@@ -320,6 +321,7 @@ async fn erase(tx: &Transaction, id: AccountId, change: &Change) -> Result<(), E
         [text(id), time(change.at)],
     )
     .await?;
+    outbox::erase(tx, id).await?;
     // Sessions and links refer to users, users to the account.
     tx.execute("DELETE FROM sessions WHERE account_id = $1", [text(id)]).await?;
     tx.execute("DELETE FROM links WHERE account_id = $1", [text(id)]).await?;

@@ -11,12 +11,18 @@ use crate::audit_chain::{self, Link, Personal, Public};
 use crate::change::Change;
 use crate::error::Error;
 use crate::open::Store;
+use crate::outbox;
 use crate::page::{Page, probe};
 use crate::sql::{NumberRow, Transaction};
 use crate::value::{bytes, count, optional_text, read_id, read_optional_id, read_time, text, time};
 
-/// Appends events in order. The trail's head is one row, so this comes after everything but the feed.
+/// Appends events in order, and puts aside the mail that tells of them. The trail's head is one row, so this
+/// comes after everything but the feed.
 pub(crate) async fn append(tx: &Transaction, change: &Change, events: &[NewEvent]) -> Result<(), Error> {
+    // Before the head's row is taken, for which every other change waits.
+    for event in events {
+        outbox::enqueue_event(tx, event).await?;
+    }
     for (index, event) in events.iter().enumerate() {
         append_one(tx, event, &salt_of(change, index)).await?;
     }
@@ -121,8 +127,14 @@ macro_rules! events_where {
     };
 }
 
+/// One event by its id.
+pub(crate) const EVENT_BY_ID: &str =
+    "SELECT seq, id, at, action, actor_type, actor_id, actor_name, account_id, target_type, target_id, ip,
+            user_agent, request_id, details
+     FROM audit_events WHERE id = $1";
+
 #[derive(FromQueryResult)]
-struct EventRow {
+pub(crate) struct EventRow {
     seq: i64,
     id: String,
     at: i64,
@@ -140,7 +152,7 @@ struct EventRow {
 }
 
 impl EventRow {
-    fn into_event(self) -> Result<(i64, StoredEvent), Error> {
+    pub(crate) fn into_event(self) -> Result<(i64, StoredEvent), Error> {
         let details: Map<String, Json> = serde_json::from_str(&self.details)
             .map_err(|_| Error::corrupt("an audit event's details are not JSON"))?;
         let details = details

@@ -54,6 +54,7 @@ pub struct OpenOptions {
     url: String,
     /// Read connections (SQLite) or all connections (PostgreSQL).
     connections: u32,
+    sends_mail: bool,
 }
 
 impl OpenOptions {
@@ -67,13 +68,21 @@ impl OpenOptions {
         let url = url.into();
         let connections =
             if url.starts_with("sqlite:") { Self::SQLITE_READERS } else { Self::POSTGRES_CONNECTIONS };
-        Self { url, connections }
+        Self { url, connections, sends_mail: false }
     }
 
     /// Another number of read connections (SQLite) or of connections (PostgreSQL).
     #[must_use]
     pub fn with_connections(mut self, connections: u32) -> Self {
         self.connections = connections.max(1);
+        self
+    }
+
+    /// Whether this installation sends mail. Without it nothing is put aside to be sent: whoever switches mail
+    /// on sends no news of last year.
+    #[must_use]
+    pub fn with_mail(mut self, sends_mail: bool) -> Self {
+        self.sends_mail = sends_mail;
         self
     }
 }
@@ -115,6 +124,7 @@ impl Store {
         let statements = StatementCount::default();
         let writer = Pool::new(writer, statements.clone());
         let writer = if budgets.is_some() { writer.with_writes_at_once(WRITES_AT_ONCE) } else { writer };
+        let writer = writer.with_mail(options.sends_mail);
         Ok(Self {
             inner: Arc::new(Inner {
                 writer,

@@ -50,6 +50,8 @@ pub(crate) struct Sql<C> {
     connection: C,
     statements: StatementCount,
     turns: Turns,
+    /// Whether this installation sends mail, so that events become some.
+    sends_mail: bool,
 }
 
 /// Who may begin to write. A process that is stopped in the middle of its changes leaves them open, and each that
@@ -84,6 +86,11 @@ impl<C: ConnectionTrait> Sql<C> {
     fn statement(&self, sql: Cow<'static, str>, values: impl IntoIterator<Item = Value>) -> Statement {
         self.statements.add_one();
         Statement::from_sql_and_values(self.connection.get_database_backend(), sql, values)
+    }
+
+    /// Whether events become mail here.
+    pub(crate) fn sends_mail(&self) -> bool {
+        self.sends_mail
     }
 
     /// Which database this is.
@@ -162,13 +169,18 @@ impl<C: ConnectionTrait> Sql<C> {
 
 impl Pool {
     pub(crate) fn new(connection: DatabaseConnection, statements: StatementCount) -> Self {
-        Self { connection, statements, turns: Turns::default() }
+        Self { connection, statements, turns: Turns::default(), sends_mail: false }
     }
 
     /// Lets at most `at_once` transactions that write be under way.
     pub(crate) fn with_writes_at_once(self, at_once: usize) -> Self {
         let free = Some(Arc::new(Semaphore::new(at_once)));
         Self { turns: Turns { free, _mine: None }, ..self }
+    }
+
+    /// Makes mail of events, or not.
+    pub(crate) fn with_mail(self, sends_mail: bool) -> Self {
+        Self { sends_mail, ..self }
     }
 
     pub(crate) fn connection(&self) -> &DatabaseConnection {
@@ -192,7 +204,7 @@ impl Pool {
         let options =
             TransactionOptions { sqlite_transaction_mode: Some(mode), ..TransactionOptions::default() };
         let connection = bounded(self.connection.begin_with_options(options)).await?;
-        Ok(Sql { connection, statements: self.statements.clone(), turns })
+        Ok(Sql { connection, statements: self.statements.clone(), turns, sends_mail: self.sends_mail })
     }
 }
 

@@ -7,12 +7,13 @@ use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 use crate::report::Outcome;
 
 /// For each of our packages, which of our packages its shipped code may use.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     ("rndrkit-domain", &[]),
     ("rndrkit-api", &[]),
     ("rndrkit-store", &["rndrkit-domain"]),
     ("rndrkit-verifier", &["rndrkit-domain"]),
     ("rndrkit-cluster", &["rndrkit-domain", "rndrkit-verifier"]),
+    ("rndrkit-mail", &["rndrkit-domain"]),
     ("rndrkit-control", &["rndrkit-domain", "rndrkit-store"]),
     ("rndrkit-server", &["rndrkit-domain", "rndrkit-api", "rndrkit-control"]),
     ("rndrkit-edge", &["rndrkit-domain", "rndrkit-api", "rndrkit-verifier"]),
@@ -26,6 +27,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
             "rndrkit-verifier",
             "rndrkit-cluster",
             "rndrkit-control",
+            "rndrkit-mail",
             "rndrkit-server",
             "rndrkit-edge",
             "rndrkit-client",
@@ -38,7 +40,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
 ];
 
 /// Libraries that belong to one part of the product, and the packages that may use them.
-const FENCES: [(&str, &[&str]); 13] = [
+const FENCES: [(&str, &[&str]); 14] = [
     ("sea-orm", &["rndrkit-store", "rndrkit-testkit", "rndrkit-bench"]),
     ("sea-orm-migration", &["rndrkit-store"]),
     ("sqlx", &["rndrkit-store", "rndrkit-testkit"]),
@@ -51,6 +53,7 @@ const FENCES: [(&str, &[&str]); 13] = [
     ("tracing-subscriber", &["rndrkit"]),
     ("reqwest", &["rndrkit-client", "rndrkit"]),
     ("argon2", &["rndrkit-control"]),
+    ("lettre", &["rndrkit-mail"]),
     ("quick_cache", &["rndrkit-verifier", "rndrkit-control"]),
 ];
 

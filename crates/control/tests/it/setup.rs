@@ -81,6 +81,7 @@ pub async fn setup_at(url: &str, sign_up: SignUpPolicy, billing: Billing) -> Set
         default_plan: PlanId::parse("starter").unwrap(),
         key_prefix: KeyPrefix::parse("rk_live_").unwrap(),
         password_min_length: 15,
+        sends_mail: false,
     };
     // As every start does.
     let change = Change { at: clock.now(), tag: 1, salt: [0; 16] };

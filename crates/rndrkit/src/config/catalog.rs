@@ -68,6 +68,8 @@ pub const SETTINGS: &[Setting] = &[
     scalar("sign_up", "RULE", "Who may make an account: open, invite or closed"),
     scalar("billing", "RULE", "Who changes plans: off or operator"),
     scalar("password_min_length", "NUMBER", "The fewest characters of a password"),
+    secret("smtp_url", "File that holds the address of the mail server"),
+    scalar("mail_from", "ADDRESS", "Who mail comes from"),
     scalar("key_prefix", "PREFIX", "What secrets begin with"),
     scalar("default_plan", "PLAN", "The plan of a new account"),
     scalar("upstream_url", "URL", "Short for one route: /api/ to this upstream, key required"),
@@ -115,8 +117,13 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
     SETTINGS.iter().map(|setting| setting.name).chain(FILE_VARIANTS)
 }
 
-const FILE_VARIANTS: [&str; 4] =
-    ["database_url_file", "database_control_url_file", "operator_token_file", "authz_secret_file"];
+const FILE_VARIANTS: [&str; 5] = [
+    "database_url_file",
+    "database_control_url_file",
+    "operator_token_file",
+    "authz_secret_file",
+    "smtp_url_file",
+];
 
 #[cfg(test)]
 mod tests {

@@ -25,6 +25,7 @@ pub(super) fn check_all(reader: &mut Reader<'_>) {
     check_certificate(reader);
     check_listeners(reader);
     check_site(reader);
+    check_mail(reader);
     check_default_plan(reader);
     check_trust(reader);
 }
@@ -93,6 +94,14 @@ fn check_site(reader: &mut Reader<'_>) {
             "sign_up",
             "open together with billing = \"off\" would give every stranger every plan; set one of them otherwise",
         );
+    }
+}
+
+fn check_mail(reader: &mut Reader<'_>) {
+    match ["smtp_url", "mail_from"].map(|name| reader.written(name).is_some()) {
+        [true, false] => reader.reject("smtp_url", "needs mail_from beside it"),
+        [false, true] => reader.reject("mail_from", "needs smtp_url beside it"),
+        _ => {}
     }
 }
 

@@ -30,7 +30,7 @@ pub use public_url::PublicUrl;
 pub(crate) use resolve::is_postgres;
 pub use settings::{
     Access, Billing, Database, Decision, Gateway, Hidden, HostRule, KeyRule, Listeners, LogFormat, LogLevel,
-    Logging, PreflightRule, Product, Retention, Route, Settings, SignUp, Site, Storage, TlsFiles,
+    Logging, Mail, PreflightRule, Product, Retention, Route, Settings, SignUp, Site, Storage, TlsFiles,
 };
 pub use show::Shown;
 pub use sources::Sources;

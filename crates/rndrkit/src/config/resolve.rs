@@ -9,13 +9,14 @@ use std::time::Duration;
 use rndrkit_domain::key_text::{KeyPrefix, Secret};
 use rndrkit_domain::plan::PlanId;
 use rndrkit_domain::text::Name;
+use rndrkit_mail::{Sender, SmtpServer};
 
 use super::mistake::Mistakes;
 use super::public_url::PublicUrl;
 use super::reader::Reader;
 use super::settings::{
-    Access, Billing, Database, Decision, Gateway, Hidden, Listeners, LogFormat, LogLevel, Logging, Product,
-    Retention, Settings, SignUp, Site, Storage, TlsFiles,
+    Access, Billing, Database, Decision, Gateway, Hidden, Listeners, LogFormat, LogLevel, Logging, Mail,
+    Product, Retention, Settings, SignUp, Site, Storage, TlsFiles,
 };
 use super::sources::Collected;
 use super::{Resolved, checks, parse, plans, routes, show};
@@ -55,6 +56,8 @@ const PASSWORD_MIN_LENGTH: RangeInclusive<u64> = 8..=64;
 /// It stands for the same database by another way.
 const CONTROL_URL: &str = "must be postgres://user:password@host/database, the same database as database_url";
 
+const MAIL_FROM: &str = "must be an address such as keys@example.com or RndrKit <keys@example.com>";
+
 const SECONDS_PER_DAY: u64 = 86_400;
 
 pub(super) fn resolve(collected: &Collected, mistakes: Mistakes) -> Result<Resolved, Mistakes> {
@@ -63,6 +66,7 @@ pub(super) fn resolve(collected: &Collected, mistakes: Mistakes) -> Result<Resol
     let listeners = listeners(&mut reader);
     let access = access(&mut reader);
     let site = site(&mut reader);
+    let mail = mail(&mut reader);
     let product = product(&mut reader);
     let gateway = gateway(&mut reader);
     let decision = decision(&mut reader);
@@ -75,6 +79,7 @@ pub(super) fn resolve(collected: &Collected, mistakes: Mistakes) -> Result<Resol
             listeners: listeners?,
             access: access?,
             site: site?,
+            mail: mail?,
             product: product?,
             gateway: gateway?,
             decision: decision?,
@@ -182,6 +187,21 @@ fn site(reader: &mut Reader<'_>) -> Option<Site> {
         billing: billing?.unwrap_or(by_host),
         password_min_length: u32::try_from(password_min_length?).ok()?,
     })
+}
+
+/// Both settings or none: the check of the pair is beside the others.
+#[expect(clippy::option_option, reason = "wrong, absent and present are three different things")]
+fn mail(reader: &mut Reader<'_>) -> Option<Option<Mail>> {
+    let server = match reader.peek("smtp_url", |text| Some(SmtpServer::parse(text))) {
+        None => None,
+        Some(Ok(server)) => Some(server),
+        Some(Err(wrong)) => {
+            reader.reject("smtp_url", wrong.to_string());
+            return None;
+        }
+    };
+    let from = reader.optional("mail_from", MAIL_FROM, Sender::parse)?;
+    Some(server.zip(from).map(|(server, from)| Mail { server, from }))
 }
 
 fn product(reader: &mut Reader<'_>) -> Option<Product> {

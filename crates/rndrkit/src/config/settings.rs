@@ -9,6 +9,7 @@ use http::Uri;
 use ipnet::IpNet;
 use rndrkit_domain::key_text::{KeyPrefix, Secret};
 use rndrkit_domain::plan::{Plan, PlanId};
+use rndrkit_mail::{Sender, SmtpServer};
 
 use super::public_url::PublicUrl;
 
@@ -26,6 +27,8 @@ pub struct Settings {
     pub access: Access,
     /// The dashboard.
     pub site: Site,
+    /// How mail is sent; none: it is not.
+    pub mail: Option<Mail>,
     /// Keys and plans.
     pub product: Product,
     /// The API behind the gateway.
@@ -164,6 +167,15 @@ pub struct Site {
     pub billing: Billing,
     /// `password_min_length`.
     pub password_min_length: u32,
+}
+
+/// How mail is sent.
+#[derive(Debug, Clone)]
+pub struct Mail {
+    /// `smtp_url`.
+    pub server: SmtpServer,
+    /// `mail_from`.
+    pub from: Sender,
 }
 
 /// Keys and plans.

@@ -47,6 +47,7 @@ fn is_hidden(settings: &Settings, name: &str) -> bool {
         "database_control_url" => given(&settings.storage.control),
         "operator_token" => given(&settings.access.operator_token),
         "authz_secret" => given(&settings.access.authz_secret),
+        "smtp_url" => settings.mail.is_some(),
         _ => false,
     }
 }
@@ -92,6 +93,7 @@ fn site_value(settings: &Settings, name: &str) -> Option<Value> {
         "brand_name" => json!(site.brand_name),
         "sign_up" => json!(name_of(SIGN_UP_WORDS, site.sign_up)),
         "billing" => json!(name_of(BILLING_WORDS, site.billing)),
+        "mail_from" => json!(settings.mail.as_ref().map(|mail| mail.from.to_string())),
         "password_min_length" => json!(site.password_min_length),
         _ => return None,
     })

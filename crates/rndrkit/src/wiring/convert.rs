@@ -6,6 +6,7 @@ use rndrkit_control::{Billing, ControlSettings, SignUpPolicy};
 use rndrkit_domain::key_text::Digest;
 use rndrkit_domain::plan::PlanId;
 use rndrkit_edge::{EdgeOptions, HostRule, KeyRule, Limits, PreflightRule, Route};
+use rndrkit_mail::Words;
 use rndrkit_server::ServerSettings;
 use rndrkit_verifier::{Budgets, VerifierOptions};
 
@@ -43,6 +44,18 @@ pub(super) fn control_settings(settings: &Settings) -> ControlSettings {
         default_plan: product.default_plan.clone(),
         key_prefix: product.key_prefix.clone(),
         password_min_length: usize::try_from(site.password_min_length).unwrap_or(usize::MAX),
+        sends_mail: settings.mail.is_some(),
+    }
+}
+
+/// What mail says here.
+pub(super) fn words(settings: &Settings) -> Words {
+    let plans = settings.product.plans.iter().map(|plan| (plan.id.to_string(), plan.name.clone()));
+    Words {
+        brand: settings.site.brand_name.clone(),
+        public_url: settings.site.public_url.to_string(),
+        plans: plans.collect(),
+        browser: rndrkit_server::dashboard::view::browser_words::browser,
     }
 }
 

@@ -13,6 +13,7 @@ mod following;
 mod health;
 mod line;
 mod listeners;
+mod mailer;
 mod parts;
 mod tokens;
 mod upkeep;

@@ -25,8 +25,9 @@ use super::control_runtime::ControlRuntime;
 use super::error::StartError;
 use super::following::{Following, Ground, replay_always};
 use super::health::{NodeHealth, install_metrics};
+use super::mailer::Mailer;
 use super::tokens::Tokens;
-use super::{convert, upkeep};
+use super::{convert, mailer, upkeep};
 use crate::config::{DataFolder, Settings};
 
 /// How often counted use is written: what a crash may lose (promise 7).
@@ -69,6 +70,7 @@ impl Parts {
         rndrkit_verifier::describe_metrics();
         rndrkit_edge::describe_metrics();
         rndrkit_cluster::describe_metrics();
+        mailer::describe_metrics();
         let (operator_token, operator_token_file) = operator_token(settings, folder.as_ref(), &*entropy)?;
         let store = open_store(settings, folder.as_mut()).await?;
         let prefix = Prefix::remember(settings, &store, &*clock, &*entropy).await?;
@@ -98,7 +100,8 @@ impl Parts {
         if let Some(number) = prefix.introduced_by {
             control.introduce_prefix(number);
         }
-        let tasks = carriers(&ground);
+        let mut tasks = carriers(&ground);
+        tasks.extend(Mailer::start(&ground, common.clone()));
         let Ground { store, verifier, .. } = ground;
         let health =
             Arc::new(NodeHealth::new(verifier.clone(), store.clone(), metrics, following.place.clone()));
@@ -178,7 +181,7 @@ async fn open_store(settings: &Settings, folder: Option<&mut DataFolder>) -> Res
         }
         DataFolder::prepare_database_file(path)?;
     }
-    Ok(Store::open(&OpenOptions::new(database.url())).await?)
+    Ok(Store::open(&OpenOptions::new(database.url()).with_mail(settings.mail.is_some())).await?)
 }
 
 /// What new keys begin with, among all prefixes of this installation.

@@ -9,11 +9,12 @@ use rndrkit_store::Store;
 use tokio::time::sleep;
 
 use super::health::{self, NodeHealth};
+use super::mailer;
 use crate::config::Retention;
 
 /// How often the recorder is tidied.
 const METRICS_EVERY: Duration = Duration::from_secs(5);
-/// How often sessions are counted at most, and only when somebody looks at the metrics: an idle node asks the
+/// How often sessions and waiting mail are counted at most, and only when somebody looks at the metrics: an idle node asks the
 /// database nothing but its beats.
 const SESSIONS_EVERY: Duration = Duration::from_secs(60);
 /// How often old rows are looked for.
@@ -27,6 +28,14 @@ const PRUNE_PAUSE: Duration = Duration::from_millis(100);
 const FEED_KEPT_FOR: Duration = Duration::from_secs(3_600);
 /// Counts by the minute and by the hour.
 const MINUTES_KEPT_FOR: Duration = Duration::from_secs(48 * 3_600);
+/// Mail that was sent, or will never be: long enough to answer "was I told?".
+const MAIL_KEPT_FOR: Duration = Duration::from_secs(30 * 86_400);
+/// What was told once: longer than anything of it could be found again.
+const TOLD_KEPT_FOR: Duration = Duration::from_secs(30 * 86_400);
+/// How often news is looked for: nobody has to act on it within the hour.
+const NEWS_EVERY: Duration = Duration::from_secs(600);
+/// The first time, when whoever started the server has seen that it runs.
+const NEWS_AFTER: Duration = Duration::from_secs(30);
 const HOURS_KEPT_FOR: Duration = Duration::from_secs(14 * 86_400);
 
 /// Runs until aborted. Each goes on whatever the others wait for.
@@ -39,7 +48,8 @@ pub(super) async fn run(
 ) {
     tokio::join!(
         tidy_metrics(&health),
-        count_sessions(&control, &health),
+        count_for_metrics(&store, &control, &health),
+        tell_news_always(&control),
         prune_always(&store, &*clock, &retention)
     );
 }
@@ -51,7 +61,7 @@ async fn tidy_metrics(health: &NodeHealth) {
     }
 }
 
-async fn count_sessions(control: &Control, health: &NodeHealth) {
+async fn count_for_metrics(store: &Store, control: &Control, health: &NodeHealth) {
     loop {
         if health.was_looked_at() {
             match control.live_sessions().await {
@@ -60,8 +70,26 @@ async fn count_sessions(control: &Control, health: &NodeHealth) {
                     tracing::warn!(%error, "sessions could not be counted; the metric stays as it was");
                 }
             }
+            if control.settings().sends_mail {
+                match store.mail_backlog().await {
+                    Ok(backlog) => mailer::show_waiting(backlog.waiting),
+                    Err(error) => {
+                        tracing::warn!(%error, "mail could not be counted; the metric stays as it was");
+                    }
+                }
+            }
         }
         sleep(SESSIONS_EVERY).await;
+    }
+}
+
+async fn tell_news_always(control: &Control) {
+    sleep(NEWS_AFTER).await;
+    loop {
+        if let Err(error) = control.tell_news().await {
+            tracing::warn!(%error, "news could not be told; the next round tries again");
+        }
+        sleep(NEWS_EVERY).await;
     }
 }
 
@@ -85,6 +113,8 @@ async fn prune(store: &Store, clock: &dyn Clock, retention: &Retention) {
     report("budgets", in_batches(|| store.prune_budgets(PRUNE_BATCH)).await);
     report("idempotency keys", in_batches(|| store.prune_idempotency(now, PRUNE_BATCH)).await);
     report("sessions", in_batches(|| store.prune_sessions(now, PRUNE_BATCH)).await);
+    report("mail", in_batches(|| store.prune_outbox(now.minus(MAIL_KEPT_FOR), PRUNE_BATCH)).await);
+    report("told news", in_batches(|| store.prune_told(now.minus(TOLD_KEPT_FOR), PRUNE_BATCH)).await);
     report("links", in_batches(|| store.prune_links(now, PRUNE_BATCH)).await);
 }
 

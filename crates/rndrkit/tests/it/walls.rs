@@ -53,6 +53,7 @@ const ROWS: &[Row] = &[
     ("GET", "/reset", Gate, &[410], Body::None),
     ("POST", "/settings/api-keys", Page, &[200], Form(&[("name", "From a form")])),
     ("POST", "/settings/api-keys/{id}/delete", Page, &[303], Form(&[])),
+    ("POST", "/settings/notifications", Page, &[303], Form(&[("key_created", "on")])),
     ("POST", "/billing", Page, &[303], Form(&[("plan", "agency_plus")])),
     ("POST", "/sign-in", Gate, &[422], Form(&[("email", "x@example.com"), ("password", "x")])),
     ("POST", "/sign-in/link", Gate, &[410], Form(&[("link", "x")])),

@@ -13,6 +13,7 @@ mod failure;
 mod form;
 mod guard;
 mod key_actions;
+mod notifications;
 mod overview;
 mod return_to;
 mod settings;
@@ -53,6 +54,7 @@ pub fn page_routes() -> Vec<PageRoute> {
         page("/settings/api-keys/new", get(key_actions::new)),
         page("/settings/api-keys/{id}/delete", get(key_actions::ask_delete)),
         form("/settings/api-keys/{id}/delete", post(key_actions::delete)),
+        form("/settings/notifications", post(notifications::choose)),
         page("/billing", get(billing::show)),
         form("/billing", post(billing::change)),
         page("/sign-in", get(sign_in::show)),

@@ -26,7 +26,9 @@ fn is_delete_page(path: &str) -> bool {
 
 /// The page that a form stands on, for sending somebody back whose session ended in between.
 pub(super) fn page_of_form(path: &str) -> &'static str {
-    if path.starts_with("/settings") {
+    if path == "/settings/notifications" {
+        "/settings#notifications"
+    } else if path.starts_with("/settings") {
         "/settings#api-keys"
     } else if path == "/billing" {
         "/billing"

@@ -18,6 +18,7 @@ use super::answer;
 use super::assets;
 use super::failure::Failure;
 use super::form::PageQuery;
+use super::notifications;
 use super::state::DashboardState;
 use super::told;
 use super::view::frame::{Frame, Notice, Place, Tone};
@@ -43,6 +44,8 @@ pub(super) struct Done {
     deleted: String,
     #[serde(default)]
     changed: String,
+    #[serde(default)]
+    saved: String,
 }
 
 pub(super) async fn show(
@@ -100,7 +103,9 @@ pub(super) async fn draw(
     let mut keys = section(state, who, overview).await;
     keys.notices.extend(extra.notice.into_iter().chain(done));
     (keys.created, keys.repeated) = (extra.created, extra.repeated);
-    let view = SettingsPage { frame, keys, account: account_section(who) };
+    let saved = extra.done.saved == "notifications";
+    let notifications = notifications::section(state, who, saved).await;
+    let view = SettingsPage { frame, keys, notifications, account: account_section(who) };
     Ok(answer::page(status, &view))
 }
 

@@ -96,6 +96,7 @@ impl App {
             default_plan: PlanId::parse("starter").unwrap(),
             key_prefix: KeyPrefix::parse("rk_live_").unwrap(),
             password_min_length: 15,
+            sends_mail: false,
         };
         let follower = Arc::new(Follower::default());
         let control =

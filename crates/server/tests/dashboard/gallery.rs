@@ -17,6 +17,7 @@ use rndrkit_server::dashboard::view::keys::{
     CreateForm, CreateKeyPage, DeleteKeyPage, KeyList, KeyRow, KeysSection, KnownKeys, LastUsed, Locked,
     PastKeyRow, RepeatedCreate, Revealed, Sample,
 };
+use rndrkit_server::dashboard::view::notifications::{ChoiceRow, Choices, NotificationsSection};
 use rndrkit_server::dashboard::view::overview::OverviewPage;
 use rndrkit_server::dashboard::view::settings::{AccountSection, SettingsPage};
 use rndrkit_server::dashboard::view::{Field, words};
@@ -130,6 +131,26 @@ fn locked(plan_name: &str) -> Locked {
 }
 
 fn settings(plan_name: &str, keys: KeysSection, notices: Vec<Notice>) -> String {
+    settings_with(plan_name, keys, notices, notifications(true, false))
+}
+
+fn notifications(sends_mail: bool, saved: bool) -> NotificationsSection {
+    let row = |word, label, hint, on| ChoiceRow { word, label, hint, on };
+    let rows = vec![
+        row("key_created", "Key created", "Who made it, and from where.", true),
+        row("key_unused", "Key unused", "When nobody has used it for 30 days, and for 90.", false),
+        row("new_place", "Sign-in from a new place", "Only the person who signs in is told.", true),
+    ];
+    let recipients = "ada@northwind.example and grace@northwind.example".to_owned();
+    NotificationsSection { choices: Some(Choices { rows, recipients, sends_mail }), saved }
+}
+
+fn settings_with(
+    plan_name: &str,
+    keys: KeysSection,
+    notices: Vec<Notice>,
+    notifications: NotificationsSection,
+) -> String {
     let mut frame = frame(Place::Settings, plan_name);
     frame.notices = notices;
     let account = AccountSection {
@@ -138,7 +159,7 @@ fn settings(plan_name: &str, keys: KeysSection, notices: Vec<Notice>) -> String 
         signed_in_as: Some("ada@northwind.example".to_owned()),
         id: "acc_01jd3n8q4w6x9y2z5b7c0d1e2f".to_owned(),
     };
-    draw(&SettingsPage { frame, keys, account })
+    draw(&SettingsPage { frame, keys, notifications, account })
 }
 
 fn draw(page: &impl Template) -> String {
@@ -150,6 +171,7 @@ fn notice(tone: Tone, title: &str, text: &str) -> Notice {
 }
 
 fn key_states() -> Vec<(&'static str, String)> {
+    let noted = |section_shown| settings_with("Agency", section(three_keys(), vec![]), vec![], section_shown);
     let mut created = section(three_keys(), past_keys());
     created.created = Some(Revealed {
         name: "CI/CD Pipeline".to_owned(),
@@ -198,6 +220,9 @@ fn key_states() -> Vec<(&'static str, String)> {
         ("keys-downgraded", settings("Pro", downgraded, vec![])),
         ("keys-failed", settings("Agency", failed, vec![])),
         ("keys-suspended", settings("Agency", suspended_keys, vec![suspended])),
+        ("notifications-saved", noted(notifications(true, true))),
+        ("notifications-without-mail", noted(notifications(false, false))),
+        ("notifications-failed", noted(NotificationsSection { choices: None, saved: false })),
         ("keys-hard-names", settings("Agency+", section(hard_names(), vec![]), vec![])),
     ]
 }

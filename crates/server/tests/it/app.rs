@@ -119,6 +119,7 @@ impl App {
             default_plan: PlanId::parse("starter").unwrap(),
             key_prefix: KeyPrefix::parse("rk_live_").unwrap(),
             password_min_length: 15,
+            sends_mail: false,
         };
         let control =
             Control::new(settings, store, clock.clone(), Arc::new(OsEntropy), Arc::new(OneNode)).unwrap();

@@ -113,7 +113,7 @@ const TABLES: &[&str] = &[
     // News that must be told once, such as that a key expires in seven days.
     "CREATE TABLE told_once (
         name TEXT NOT NULL PRIMARY KEY CHECK (length(name) <= 200),
-        account_id TEXT NOT NULL,
+        account_id TEXT,
         at INTEGER NOT NULL
     ) STRICT",
     "CREATE TABLE email_changes (
@@ -156,11 +156,15 @@ const INDEXES: &[&str] = &[
     "CREATE INDEX refusals_by_account ON refusals (account_id, at)",
     "CREATE INDEX refusals_by_key ON refusals (key_id, at)",
     "CREATE INDEX refusals_by_age ON refusals (at)",
-    "CREATE INDEX outbox_by_account ON outbox (account_id)",
+    "CREATE INDEX outbox_by_account ON outbox (account_id, created_at)",
     "CREATE INDEX outbox_by_due ON outbox (due_at) WHERE sent_at IS NULL AND given_up_at IS NULL",
     "CREATE INDEX outbox_by_age ON outbox (created_at)",
     "CREATE INDEX told_once_by_account ON told_once (account_id)",
     "CREATE INDEX told_once_by_age ON told_once (at)",
+    // What is news is found without reading every key and every minute.
+    "CREATE INDEX api_keys_by_expiry ON api_keys (expires_at)
+        WHERE revoked_at IS NULL AND expires_at IS NOT NULL",
+    "CREATE INDEX usage_by_limit ON usage (starts_at) WHERE period = 'minute' AND limited > 0",
     "CREATE INDEX email_changes_by_user ON email_changes (user_id)",
     "CREATE INDEX email_changes_by_end ON email_changes (expires_at)",
     "CREATE INDEX audit_signatures_by_age ON audit_signatures (at)",

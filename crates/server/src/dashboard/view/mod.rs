@@ -8,6 +8,7 @@ pub mod errors;
 pub mod frame;
 pub mod gate;
 pub mod keys;
+pub mod notifications;
 pub mod overview;
 pub mod settings;
 pub mod words;

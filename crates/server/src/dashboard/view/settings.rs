@@ -4,6 +4,7 @@ use askama::Template;
 
 use super::frame::Frame;
 use super::keys::{EXPIRY_CHOICES, KeyList, KeysSection, LastUsed};
+use super::notifications::NotificationsSection;
 
 /// The page.
 #[derive(Debug, Clone, Template)]
@@ -13,6 +14,8 @@ pub struct SettingsPage {
     pub frame: Frame,
     /// *API Keys*.
     pub keys: KeysSection,
+    /// *Notifications*.
+    pub notifications: NotificationsSection,
     /// *Account*.
     pub account: AccountSection,
 }

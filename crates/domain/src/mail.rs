@@ -1,0 +1,171 @@
+//! Mail that waits to be sent. What it says is put into words when it is sent.
+
+use std::fmt;
+
+use crate::audit::StoredEvent;
+use crate::id::{AccountId, EventId, UserId};
+use crate::notification::NotificationKind;
+use crate::text::Email;
+use crate::time::Timestamp;
+
+/// What a mail is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MailKind {
+    /// News that the account wants to hear.
+    News(NotificationKind),
+    /// The link that confirms a new address. Always sent.
+    EmailConfirmation,
+}
+
+impl MailKind {
+    const CONFIRMATION: &'static str = "email_confirmation";
+
+    /// The word in the database and in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::News(kind) => kind.as_str(),
+            Self::EmailConfirmation => Self::CONFIRMATION,
+        }
+    }
+
+    /// Reads the word.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if text == Self::CONFIRMATION {
+            return Some(Self::EmailConfirmation);
+        }
+        NotificationKind::parse(text).map(Self::News)
+    }
+}
+
+/// Mail that tells of no event of the audit trail.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NewMail {
+    /// What it is about.
+    pub kind: MailKind,
+    /// The event that it belongs to; with the recipient it makes the mail's id.
+    pub event_id: EventId,
+    /// Whose account.
+    pub account_id: AccountId,
+    /// To whom; none when it goes to nobody who signs in.
+    pub user_id: Option<UserId>,
+    /// Where to.
+    pub recipient: Email,
+    /// What it says, such as a link. Wiped once it is sent or given up.
+    pub payload: String,
+}
+
+impl fmt::Debug for NewMail {
+    /// Without the payload: a link opens something.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewMail")
+            .field("kind", &self.kind)
+            .field("event_id", &self.event_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A mail that somebody has taken upon themselves to send.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DueMail {
+    /// Id: the same for every attempt.
+    pub id: String,
+    /// What it is about.
+    pub kind: MailKind,
+    /// Whose account.
+    pub account_id: AccountId,
+    /// The account's name.
+    pub account_name: String,
+    /// Where to, as stored.
+    pub recipient: String,
+    /// When it was written down.
+    pub created_at: Timestamp,
+    /// Attempts, this one included.
+    pub attempts: u32,
+    /// What it says.
+    pub content: MailContent,
+}
+
+/// What a mail says.
+#[derive(Clone, PartialEq)]
+pub enum MailContent {
+    /// An event, and the key that it is about.
+    Event(Box<StoredEvent>, Option<NamedKey>),
+    /// A week.
+    Week(WeeklySummary),
+    /// A link to follow.
+    Link(String),
+    /// What it was to tell is gone.
+    Gone,
+}
+
+impl fmt::Debug for MailContent {
+    /// Without what opens something.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Event(..) => "Event",
+            Self::Week(_) => "Week",
+            Self::Link(_) => "Link",
+            Self::Gone => "Gone",
+        })
+    }
+}
+
+/// A key as mail names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedKey {
+    /// What its owner calls it.
+    pub name: String,
+    /// Prefix and four characters.
+    pub mask: String,
+}
+
+/// What an account's keys did in a week.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WeeklySummary {
+    /// The first moment of the week.
+    pub from: Timestamp,
+    /// The first moment after it.
+    pub to: Timestamp,
+    /// The active keys, busiest first; at most as many as a mail shows.
+    pub keys: Vec<KeyWeek>,
+    /// Active keys beyond those.
+    pub more_keys: u32,
+}
+
+/// What one key did in a week.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyWeek {
+    /// The key.
+    pub key: NamedKey,
+    /// Requests let through.
+    pub allowed: u64,
+    /// Requests refused because the budget was spent.
+    pub limited: u64,
+    /// Requests refused for another reason.
+    pub refused: u64,
+}
+
+/// What waits to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MailBacklog {
+    /// Mails neither sent nor given up.
+    pub waiting: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_read_back_and_what_opens_something_is_not_printed() {
+        for kind in NotificationKind::ALL.map(MailKind::News).into_iter().chain([MailKind::EmailConfirmation])
+        {
+            assert_eq!(MailKind::parse(kind.as_str()), Some(kind));
+        }
+        assert_eq!(MailKind::parse("?"), None);
+        let link = MailContent::Link("https://keys.example/confirm-email#secret".to_owned());
+        assert!(!format!("{link:?}").contains("secret"));
+    }
+}

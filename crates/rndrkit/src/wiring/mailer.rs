@@ -1,0 +1,280 @@
+//! Takes mail out of the outbox and hands it to the mail server, at least once each, under the same id every time.
+//!
+//! A mail is taken with a lease and marked when the server has it. Whoever dies in between leaves it to be taken
+//! again when the lease ends: the one window in which a second copy can be sent.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rndrkit_domain::mail::{DueMail, MailContent};
+use rndrkit_domain::random::{self, Entropy};
+use rndrkit_domain::time::{Clock, Timestamp};
+use rndrkit_mail::{DeliveryError, Letter, Session, Words};
+use rndrkit_store::{Error as StoreError, Store};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use super::convert;
+use super::following::Ground;
+use crate::config::Mail;
+
+/// How often the outbox is looked into while it is empty: nobody waits for a mail by the second.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// For how long a taken mail is nobody else's. Longer than handing it over may take, connecting included.
+const LEASE: Duration = Duration::from_secs(180);
+/// How long to wait after each failed attempt; the last one again and again.
+const PAUSES: [Duration; 5] = [
+    Duration::from_secs(60),
+    Duration::from_secs(300),
+    Duration::from_secs(1_800),
+    Duration::from_secs(7_200),
+    Duration::from_secs(21_600),
+];
+/// News that is two days old is none.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(2 * 86_400);
+/// Attempts to write down that a mail was sent, and the pause between them: a second copy is worse than a moment.
+const MARK_ATTEMPTS: u32 = 3;
+const MARK_PAUSE: Duration = Duration::from_millis(500);
+
+/// What the metric of mail counts.
+const MAIL: &str = "rndrkit_mail_total";
+const WAITING: &str = "rndrkit_mail_waiting";
+
+pub(super) fn describe_metrics() {
+    metrics::describe_counter!(
+        MAIL,
+        "Attempts to send mail by outcome: sent, later (tried again), given_up (never tried again)"
+    );
+    metrics::describe_gauge!(WAITING, "Mails that are neither sent nor given up");
+}
+
+/// Shows the number of mails that wait, as counted just now.
+#[expect(clippy::cast_precision_loss, reason = "exact up to 2^53 mails")]
+pub(super) fn show_waiting(count: u64) {
+    metrics::gauge!(WAITING).set(count as f64);
+}
+
+/// Hands mail over until it is told to stop.
+pub(super) struct Mailer {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    mail: Mail,
+    words: Words,
+    stopping: watch::Receiver<bool>,
+}
+
+/// What came of an attempt, for the connection that it was made on.
+#[derive(PartialEq, Eq)]
+enum Lane {
+    GoesOn,
+    /// Other mail would not go either.
+    IsBlocked,
+}
+
+impl Mailer {
+    /// Starts the task, if this installation sends mail.
+    pub(super) fn start(ground: &Ground<'_>, clock: Arc<dyn Clock>) -> Option<JoinHandle<()>> {
+        let mail = ground.settings.mail.clone()?;
+        for outcome in ["sent", "later", "given_up"] {
+            metrics::counter!(MAIL, "outcome" => outcome).increment(0);
+        }
+        show_waiting(0);
+        let mailer = Self {
+            store: ground.store.clone(),
+            clock,
+            entropy: ground.entropy.clone(),
+            mail,
+            words: convert::words(ground.settings),
+            stopping: ground.stopping.clone(),
+        };
+        Some(tokio::spawn(mailer.run()))
+    }
+
+    async fn run(self) {
+        let mut stopping = self.stopping.clone();
+        loop {
+            self.round().await;
+            tokio::select! {
+                // An error means that the sender is gone, and with it the server.
+                _ = stopping.wait_for(|stop| *stop) => return,
+                () = sleep(LOOK_EVERY) => {}
+            }
+        }
+    }
+
+    /// Sends all that is due.
+    async fn round(&self) {
+        let Some(first) = self.take().await else { return };
+        // Four connections at once: what every provider grants, and enough for many mails a second.
+        tokio::join!(self.lane(Some(first)), self.lane(None), self.lane(None), self.lane(None));
+    }
+
+    /// Sends one mail after the other on one connection, until none is due or none goes.
+    async fn lane(&self, first: Option<DueMail>) {
+        let (mut next, mut session) = (first, None);
+        while !*self.stopping.borrow() {
+            let taken = match next.take() {
+                Some(mail) => Some(mail),
+                None => self.take().await,
+            };
+            let Some(mail) = taken else { break };
+            if self.send(&mail, &mut session).await == Lane::IsBlocked {
+                break;
+            }
+        }
+        if let Some(session) = session {
+            session.close().await;
+        }
+    }
+
+    async fn take(&self) -> Option<DueMail> {
+        let now = self.clock.now();
+        match self.store.claim_mail(now, now.plus(LEASE)).await {
+            Ok(taken) => taken,
+            Err(error) => {
+                tracing::warn!(%error, "the outbox cannot be read; the next round tries again");
+                None
+            }
+        }
+    }
+
+    async fn send(&self, mail: &DueMail, session: &mut Option<Session>) -> Lane {
+        if mail.content == MailContent::Gone {
+            self.give_up(mail, "what it was to tell is gone", "gone").await;
+            return Lane::GoesOn;
+        }
+        if self.clock.now().since(mail.created_at) > GIVE_UP_AFTER {
+            self.give_up(mail, "older than two days", "too old").await;
+            return Lane::GoesOn;
+        }
+        let Ok(letter) = Letter::write(mail, &self.words, &self.mail.from) else {
+            self.give_up(mail, "not an address that mail can be sent to", "bad address").await;
+            return Lane::GoesOn;
+        };
+        match self.deliver(&letter, session).await {
+            Ok(()) => {
+                self.mark_sent(mail).await;
+                Lane::GoesOn
+            }
+            Err(error) => {
+                // Half-way through a mail the connection is of no use for another.
+                *session = None;
+                self.failed(mail, &error).await
+            }
+        }
+    }
+
+    async fn deliver(&self, letter: &Letter, session: &mut Option<Session>) -> Result<(), DeliveryError> {
+        let open = match session {
+            Some(open) => open,
+            None => session.insert(Session::open(&self.mail.server, &self.mail.from).await?),
+        };
+        open.deliver(letter).await
+    }
+
+    async fn mark_sent(&self, mail: &DueMail) {
+        metrics::counter!(MAIL, "outcome" => "sent").increment(1);
+        for attempt in 1..=MARK_ATTEMPTS {
+            match self.store.mark_mail_sent(&mail.id, self.clock.now()).await {
+                Ok(()) => return,
+                Err(error) if attempt == MARK_ATTEMPTS => {
+                    tracing::warn!(%error, mail = mail.id, "a mail was sent and could not be marked: it is sent again");
+                }
+                Err(_) => sleep(MARK_PAUSE).await,
+            }
+        }
+    }
+
+    async fn failed(&self, mail: &DueMail, error: &DeliveryError) -> Lane {
+        let (lane, refused) = match error {
+            DeliveryError::Service(_) => (Lane::IsBlocked, false),
+            DeliveryError::Later(_) => (Lane::GoesOn, false),
+            DeliveryError::Refused(_) => (Lane::GoesOn, true),
+        };
+        let now = self.clock.now();
+        let again = if refused { None } else { next_attempt(mail, now, &*self.entropy) };
+        let Some(again_at) = again else {
+            self.give_up(mail, &error.to_string(), kind_of(error)).await;
+            return lane;
+        };
+        metrics::counter!(MAIL, "outcome" => "later").increment(1);
+        if let DeliveryError::Service(why) = error {
+            // Without a recipient: the server's words about its own trouble.
+            tracing::warn!(why, mail = mail.id, %again_at, "the mail server cannot be used");
+        }
+        let marked = self.store.mark_mail_failed(mail, again_at, &error.to_string()).await;
+        note_unmarked(mail, marked);
+        lane
+    }
+
+    /// The log says which and why in a word; the server's words, which may hold an address, are in the row.
+    async fn give_up(&self, mail: &DueMail, why: &str, cause: &str) {
+        metrics::counter!(MAIL, "outcome" => "given_up").increment(1);
+        let (kind, attempts) = (mail.kind.as_str(), mail.attempts);
+        tracing::warn!(mail = mail.id, kind, attempts, cause, "a mail is given up");
+        note_unmarked(mail, self.store.mark_mail_given_up(mail, self.clock.now(), why).await);
+    }
+}
+
+fn kind_of(error: &DeliveryError) -> &'static str {
+    match error {
+        DeliveryError::Service(_) => "the mail server cannot be used",
+        DeliveryError::Later(_) => "not taken for two days",
+        DeliveryError::Refused(_) => "refused by the mail server",
+    }
+}
+
+fn note_unmarked(mail: &DueMail, marked: Result<(), StoreError>) {
+    if let Err(error) = marked {
+        tracing::warn!(%error, mail = mail.id, "a mail could not be marked; it is due again when its lease ends");
+    }
+}
+
+/// When to try again; none when the news would be too old by then. Up to a tenth later than the pause, so that
+/// what failed together does not come back together.
+fn next_attempt(mail: &DueMail, now: Timestamp, entropy: &dyn Entropy) -> Option<Timestamp> {
+    let failed = usize::try_from(mail.attempts.saturating_sub(1)).unwrap_or(usize::MAX);
+    let pause = PAUSES.get(failed).or(PAUSES.last()).copied().unwrap_or(LEASE);
+    let [random] = random::bytes::<1>(entropy);
+    let again_at = now.plus(pause + pause * u32::from(random) / 2_550);
+    (again_at <= mail.created_at.plus(GIVE_UP_AFTER)).then_some(again_at)
+}
+
+#[cfg(test)]
+mod tests {
+    use rndrkit_domain::id::AccountId;
+    use rndrkit_domain::mail::MailKind;
+    use rndrkit_domain::notification::NotificationKind;
+    use rndrkit_domain::random::OsEntropy;
+
+    use super::*;
+
+    #[test]
+    fn attempts_come_at_growing_distances_and_end_after_two_days() {
+        let created_at = Timestamp::from_unix_ms(1_700_000_000_000);
+        let mut now = created_at;
+        let mut pauses = Vec::new();
+        for attempts in 1.. {
+            let mail = DueMail {
+                id: "evt_1.usr_1".to_owned(),
+                kind: MailKind::News(NotificationKind::KeyCreated),
+                account_id: AccountId::generate(created_at, &OsEntropy),
+                account_name: String::new(),
+                recipient: "ada@example.com".to_owned(),
+                created_at,
+                attempts,
+                content: MailContent::Gone,
+            };
+            let Some(again_at) = next_attempt(&mail, now, &OsEntropy) else { break };
+            pauses.push(again_at.since(now));
+            now = again_at;
+        }
+        assert!((8..=12).contains(&pauses.len()), "{pauses:?}");
+        for (pause, least) in pauses.iter().zip(PAUSES.iter().chain(std::iter::repeat(&PAUSES[4]))) {
+            assert!(pause >= least && *pause <= *least + *least / 10, "{pauses:?}");
+        }
+        assert!(now.since(created_at) <= GIVE_UP_AFTER);
+    }
+}
