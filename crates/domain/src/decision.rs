@@ -86,6 +86,12 @@ impl Denial {
             Self::Unavailable => "unavailable",
         }
     }
+
+    /// Reads the code.
+    #[must_use]
+    pub fn parse(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|denial| denial.as_str() == code)
+    }
 }
 
 /// The decision on one request.

@@ -16,6 +16,7 @@ pub mod link;
 pub mod mail;
 pub mod node;
 pub mod notification;
+pub mod observation;
 pub mod plan;
 pub mod random;
 pub mod text;

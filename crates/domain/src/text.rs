@@ -24,7 +24,7 @@ pub enum InvalidText {
 
 /// Characters that change how the text around them is read without being seen: line and paragraph
 /// separators, bidirectional controls (Unicode UAX #9), zero-width characters, and the tag block.
-fn is_trickery(c: char) -> bool {
+pub(crate) fn is_trickery(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')

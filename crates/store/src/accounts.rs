@@ -13,6 +13,7 @@ use crate::change::{Change, Committed};
 use crate::error::Error;
 use crate::feed::{self, News};
 use crate::idempotency::{self, Idempotency};
+use crate::observations;
 use crate::open::Store;
 use crate::outbox;
 use crate::page::{Page, PageRequest};
@@ -322,6 +323,7 @@ async fn erase(tx: &Transaction, id: AccountId, change: &Change) -> Result<(), E
     )
     .await?;
     outbox::erase(tx, id).await?;
+    observations::erase(tx, id).await?;
     // Sessions and links refer to users, users to the account.
     tx.execute("DELETE FROM sessions WHERE account_id = $1", [text(id)]).await?;
     tx.execute("DELETE FROM links WHERE account_id = $1", [text(id)]).await?;

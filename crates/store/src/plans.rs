@@ -92,6 +92,12 @@ impl Store {
     }
 }
 
+/// Ids and names.
+pub(crate) async fn names(tx: &Transaction) -> Result<Vec<(PlanId, String)>, Error> {
+    let plans = read_plans(tx.all(SELECT_PLANS, [MAX_PLANS.into()]).await?)?;
+    Ok(plans.into_iter().map(|plan| (plan.id, plan.name)).collect())
+}
+
 async fn write(tx: &Transaction, rank: i64, plan: &Plan) -> Result<(), Error> {
     let number = |value: u32| Value::BigInt(Some(i64::from(value)));
     tx.execute(

@@ -6,11 +6,12 @@ use rndrkit_domain::id::AccountId;
 use rndrkit_domain::key_text::Digest;
 use rndrkit_domain::time::Timestamp;
 use rndrkit_domain::usage::{AnswerCounts, KeyUsage, LastUse, UsageCounts, UsageDelta, UsagePeriod};
-use sea_orm::{DbBackend, FromQueryResult, Value};
+use sea_orm::{FromQueryResult, Value};
 
 use crate::error::Error;
 use crate::open::Store;
-use crate::sql::Transaction;
+use crate::secret_hours;
+use crate::sql::{Transaction, placeholders};
 use crate::value::{count, digest, read_count, read_id, read_time, text, time};
 
 /// Rows of one statement: with eleven parameters each well below SQLite's limit of 32,766.
@@ -51,12 +52,13 @@ impl UsageRow {
 }
 
 impl Store {
-    /// Adds counts to their minute, hour and day, and moves last uses forwards.
+    /// Adds counts to their minute, hour and day, moves last uses forwards, and notes the hours of secrets.
     pub async fn record_usage(&self, deltas: &[UsageDelta], last_uses: &[LastUse]) -> Result<(), Error> {
         if deltas.is_empty() && last_uses.is_empty() {
             return Ok(());
         }
         let counts: Vec<_> = summed(deltas).into_iter().collect();
+        let hours = secret_hours::summed(last_uses);
         let last_uses: Vec<_> = newest(last_uses).into_iter().collect();
         let tx = self.begin().await?;
         for rows in counts.chunks(ROWS_PER_STATEMENT) {
@@ -64,6 +66,9 @@ impl Store {
         }
         for rows in last_uses.chunks(ROWS_PER_STATEMENT) {
             move_last_uses(&tx, rows).await?;
+        }
+        for rows in hours.chunks(ROWS_PER_STATEMENT) {
+            secret_hours::add(&tx, rows).await?;
         }
         tx.commit().await
     }
@@ -189,31 +194,4 @@ async fn move_last_uses(tx: &Transaction, rows: &[(Digest, &LastUse)]) -> Result
         .collect();
     tx.execute_built(sql, values).await?;
     Ok(())
-}
-
-/// `($1, $2), ($3, $4)` for two rows of two columns, or `(?, ?), (?, ?)` on SQLite. There `$1` is a name, and each
-/// name is compared with all before it: with hundreds of rows that took longer than everything else of the write.
-fn placeholders(backend: DbBackend, rows: usize, columns: usize) -> String {
-    let cell = |row: usize, column: usize| match backend {
-        DbBackend::Sqlite => "?".to_owned(),
-        _ => format!("${}", row * columns + column),
-    };
-    let row = |row: usize| {
-        let cells: Vec<String> = (1..=columns).map(|column| cell(row, column)).collect();
-        format!("({})", cells.join(", "))
-    };
-    (0..rows).map(row).collect::<Vec<_>>().join(", ")
-}
-
-#[cfg(test)]
-mod tests {
-    use sea_orm::DbBackend;
-
-    use super::placeholders;
-
-    #[test]
-    fn parameters_are_numbered_through_all_rows_and_without_a_name_on_sqlite() {
-        assert_eq!(placeholders(DbBackend::Postgres, 2, 2), "($1, $2), ($3, $4)");
-        assert_eq!(placeholders(DbBackend::Sqlite, 2, 2), "(?, ?), (?, ?)");
-    }
 }

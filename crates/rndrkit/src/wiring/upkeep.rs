@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rndrkit_control::Control;
-use rndrkit_domain::time::Clock;
+use rndrkit_domain::time::{Clock, Timestamp};
 use rndrkit_store::Store;
 use tokio::time::sleep;
 
@@ -37,6 +37,14 @@ const NEWS_EVERY: Duration = Duration::from_secs(600);
 /// The first time, when whoever started the server has seen that it runs.
 const NEWS_AFTER: Duration = Duration::from_secs(30);
 const HOURS_KEPT_FOR: Duration = Duration::from_secs(14 * 86_400);
+/// What was observed: from which networks keys were used, when secrets were in use, refusals, and who last
+/// presented a secret. Each as long as somebody is shown it; an address is not kept for its own sake.
+const NETWORKS_KEPT_FOR: Duration = Duration::from_secs(48 * 3_600);
+const SECRET_HOURS_KEPT_FOR: Duration = Duration::from_secs(8 * 86_400);
+const REFUSALS_KEPT_FOR: Duration = Duration::from_secs(7 * 86_400);
+const SIGHTINGS_KEPT_FOR: Duration = Duration::from_secs(90 * 86_400);
+/// What was written of an account while it was being deleted is looked for this long after.
+const DELETED_SWEPT_FOR: Duration = Duration::from_secs(86_400);
 
 /// Runs until aborted. Each goes on whatever the others wait for.
 pub(super) async fn run(
@@ -108,6 +116,7 @@ async fn prune(store: &Store, clock: &dyn Clock, retention: &Retention) {
     let hours = now.minus(HOURS_KEPT_FOR);
     let days = now.minus(retention.usage);
     report("usage", in_batches(|| store.prune_usage(minutes, hours, days, PRUNE_BATCH)).await);
+    prune_observations(store, now).await;
     report("audit log", in_batches(|| store.prune_audit(now.minus(retention.audit), PRUNE_BATCH)).await);
     report("feed", in_batches(|| store.prune_feed(now.minus(FEED_KEPT_FOR), PRUNE_BATCH)).await);
     report("budgets", in_batches(|| store.prune_budgets(PRUNE_BATCH)).await);
@@ -116,6 +125,17 @@ async fn prune(store: &Store, clock: &dyn Clock, retention: &Retention) {
     report("mail", in_batches(|| store.prune_outbox(now.minus(MAIL_KEPT_FOR), PRUNE_BATCH)).await);
     report("told news", in_batches(|| store.prune_told(now.minus(TOLD_KEPT_FOR), PRUNE_BATCH)).await);
     report("links", in_batches(|| store.prune_links(now, PRUNE_BATCH)).await);
+}
+
+async fn prune_observations(store: &Store, now: Timestamp) {
+    let (networks, refusals) = (now.minus(NETWORKS_KEPT_FOR), now.minus(REFUSALS_KEPT_FOR));
+    let (hours, sightings) = (now.minus(SECRET_HOURS_KEPT_FOR), now.minus(SIGHTINGS_KEPT_FOR));
+    report("networks", in_batches(|| store.prune_networks(networks, PRUNE_BATCH)).await);
+    report("hours of secrets", in_batches(|| store.prune_secret_hours(hours, PRUNE_BATCH)).await);
+    report("refusals", in_batches(|| store.prune_refusals(refusals, PRUNE_BATCH)).await);
+    report("sightings", in_batches(|| store.prune_sightings(sightings, PRUNE_BATCH)).await);
+    let swept = store.sweep_observations(now.minus(DELETED_SWEPT_FOR)).await;
+    report("observations of deleted accounts", swept.map(|_| ()));
 }
 
 fn report(of: &'static str, pruned: Result<(), rndrkit_store::Error>) {
@@ -139,7 +159,7 @@ where
 mod tests {
     use rndrkit_domain::id::{AccountId, KeyId};
     use rndrkit_domain::random::OsEntropy;
-    use rndrkit_domain::time::{ManualClock, SystemClock, Timestamp};
+    use rndrkit_domain::time::{ManualClock, SystemClock};
     use rndrkit_domain::usage::{UsageCounts, UsageDelta, UsagePeriod};
     use rndrkit_store::OpenOptions;
     use rndrkit_testkit::database::{TestDatabase, meddle, on_sqlite};

@@ -150,6 +150,8 @@ const TABLES: &[&str] = &[
 const INDEXES: &[&str] = &[
     "CREATE INDEX sightings_by_key ON sightings (key_id)",
     "CREATE INDEX sightings_by_account ON sightings (account_id)",
+    // Few: what was written about an account while it was being deleted is found by it.
+    "CREATE INDEX accounts_by_deletion ON accounts (deleted_at) WHERE deleted_at IS NOT NULL",
     "CREATE INDEX secret_hours_by_age ON secret_hours (hour)",
     "CREATE INDEX key_networks_by_age ON key_networks (slot)",
     "CREATE INDEX key_networks_by_account ON key_networks (account_id)",

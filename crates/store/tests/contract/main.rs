@@ -17,6 +17,7 @@ mod line;
 mod links;
 mod moving;
 mod news;
+mod observations;
 mod opening;
 mod outbox;
 mod plans;
