@@ -82,12 +82,24 @@ impl Browser {
 
     /// Tells the page which colours the reader prefers.
     pub async fn set_color_scheme(&self, scheme: ColorScheme) -> Result<(), BrowserError> {
-        let value = match scheme {
+        self.set_colors(scheme, false).await
+    }
+
+    /// Gives the page few colours, none of them its own, as the high-contrast themes of systems do.
+    pub async fn force_colors(&self, scheme: ColorScheme) -> Result<(), BrowserError> {
+        self.set_colors(scheme, true).await
+    }
+
+    async fn set_colors(&self, scheme: ColorScheme, forced: bool) -> Result<(), BrowserError> {
+        let scheme = match scheme {
             ColorScheme::Light => "light",
             ColorScheme::Dark => "dark",
         };
-        let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": value }] });
-        self.devtools("Emulation.setEmulatedMedia", media).await.map(drop)
+        let features = json!([
+            { "name": "prefers-color-scheme", "value": scheme },
+            { "name": "forced-colors", "value": if forced { "active" } else { "none" } },
+        ]);
+        self.devtools("Emulation.setEmulatedMedia", json!({ "features": features })).await.map(drop)
     }
 
     /// Turns JavaScript off or on for the pages that are loaded from now on.

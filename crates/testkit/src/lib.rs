@@ -4,8 +4,12 @@
 //! (`domain` apart), so that each of them can.
 
 #[cfg(feature = "browser")]
+pub mod accessibility;
+#[cfg(feature = "browser")]
 pub mod browser;
 pub mod database;
+#[cfg(feature = "browser")]
+pub mod looking;
 pub mod private_postgres;
 pub mod processes;
 pub mod proxy;

@@ -2,8 +2,8 @@
 
 use rndrkit_testkit::private_postgres::PrivatePostgres;
 
+use super::looking::look_at;
 use super::person::Person;
-use super::screens::picture;
 use crate::harness::Server;
 
 #[tokio::test]
@@ -27,7 +27,7 @@ async fn without_its_database_the_dashboard_says_so_and_comes_back() {
     ada.see("We cannot answer right now").await;
     assert!(!ada.sees("may or may not have happened").await, "a page that was only opened changed nothing");
     assert!(!ada.sees("No keys yet").await && !ada.sees("No active keys").await);
-    picture(&ada, "failure").await;
+    look_at(&ada, "failure").await;
 
     postgres.start().await;
     ada.wait("the settings", async || {

@@ -66,7 +66,7 @@ async fn find_no_access_on_starter(ada: &Person) {
 async fn upgrade_to_agency(ada: &Person) {
     ada.press("Upgrade your plan").await;
     ada.see("Plans and Pricing").await;
-    assert_eq!(ada.texts(".plan h3").await, ["Starter", "Pro", "Agency", "Agency+"]);
+    assert_eq!(ada.texts(".plan h2").await, ["Starter", "Pro", "Agency", "Agency+"]);
     ada.press("Upgrade to Agency").await;
     ada.see("You are on the Agency plan now.").await;
     assert_eq!(ada.place().await, "/settings?changed=plan#api-keys");
