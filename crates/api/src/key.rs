@@ -5,6 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::account::present;
+
 /// An API key, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Key {
@@ -14,6 +16,10 @@ pub struct Key {
     pub account_id: String,
     /// What its owner calls it.
     pub name: String,
+    /// Where its owner uses it, such as `production`; null when nobody said.
+    #[serde(default)]
+    #[schema(required)]
+    pub environment: Option<String>,
     /// Prefix and four characters.
     pub mask: String,
     /// `active`, `expired` or `revoked`.
@@ -60,9 +66,26 @@ impl fmt::Debug for CreatedKey {
 pub struct CreateKey {
     /// 1 to 64 characters.
     pub name: String,
+    /// Where its owner uses it, such as `production`, `staging` or `CI/CD`: 1 to 32 characters. Nothing is decided
+    /// by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
     /// When it ends by itself; absent or null: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
+}
+
+/// `PATCH /v1/keys/{id}`. Absent members stay as they are.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateKey {
+    /// 1 to 64 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// 1 to 32 characters; `null` removes it.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    pub environment: Option<Option<String>>,
 }
 
 /// What a revocation answers.

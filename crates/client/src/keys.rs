@@ -1,7 +1,7 @@
 //! API keys, and the decision on one request.
 
 use reqwest::Method;
-use rndrkit_api::key::{CreateKey, CreatedKey, Key, Receipt};
+use rndrkit_api::key::{CreateKey, CreatedKey, Key, Receipt, UpdateKey};
 use rndrkit_api::page::Page;
 use rndrkit_api::verify::{VerifyAnswer, VerifyRequest};
 
@@ -30,6 +30,11 @@ impl Client {
     /// `GET /v1/keys/{id}`.
     pub async fn key(&self, id: &str) -> Result<Key, Error> {
         self.transport.send(Call::new(Method::GET, &["v1", "keys", id])).await
+    }
+
+    /// `PATCH /v1/keys/{id}`: its name, or where it is used. No decision depends on either.
+    pub async fn update_key(&self, id: &str, update: &UpdateKey) -> Result<Key, Error> {
+        self.transport.send_json(Call::new(Method::PATCH, &["v1", "keys", id]), update).await
     }
 
     /// `DELETE /v1/keys/{id}`: when it answers, the key is refused everywhere. May be repeated.

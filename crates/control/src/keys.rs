@@ -8,7 +8,7 @@ use rndrkit_domain::id::{AccountId, KeyId};
 use rndrkit_domain::key::{ApiKey, RevokedReason};
 use rndrkit_domain::key_text;
 use rndrkit_domain::plan::Plan;
-use rndrkit_domain::text::Name;
+use rndrkit_domain::text::{Environment, Name};
 use rndrkit_domain::time::Timestamp;
 use rndrkit_domain::token::Scope;
 use rndrkit_store::{Error as StoreError, NewKey};
@@ -48,13 +48,34 @@ pub struct KeyOverview {
     pub past: Vec<ApiKey>,
 }
 
+/// What a key is called and where it is used, as somebody typed it. A name alone will do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KeyLabel<'a> {
+    /// What its owner calls it.
+    pub name: &'a str,
+    /// `production`, `staging`, `CI/CD`, or words of their own.
+    pub environment: Option<&'a str>,
+}
+
+impl<'a> From<&'a str> for KeyLabel<'a> {
+    fn from(name: &'a str) -> Self {
+        Self { name, environment: None }
+    }
+}
+
+impl<'a> From<&'a String> for KeyLabel<'a> {
+    fn from(name: &'a String) -> Self {
+        Self { name, environment: None }
+    }
+}
+
 impl Control {
     /// Makes a key. The secret is in the answer and nowhere else.
-    pub async fn create_key(
+    pub async fn create_key<'a>(
         &self,
         context: &Context,
         account_id: AccountId,
-        name: &str,
+        label: impl Into<KeyLabel<'a>> + Send,
         expires_at: Option<&str>,
         idempotency: Option<IdempotencyRequest<'_>>,
     ) -> Result<Created<ApiKey>, Error> {
@@ -68,7 +89,11 @@ impl Control {
         };
         let now = self.now();
         let mut checks = Checks::default();
-        let name = checks.read("name", Name::parse(name));
+        let label = label.into();
+        let name = checks.read("name", Name::parse(label.name));
+        let environment = label
+            .environment
+            .and_then(|environment| checks.read("environment", Environment::parse(environment)));
         let expires_at = check_expiry(&mut checks, expires_at, now);
         checks.finish()?;
         let name = name.ok_or_else(|| Error::internal("checks passed without a name"))?;
@@ -80,6 +105,7 @@ impl Control {
                 id: KeyId::generate(now, control.entropy()),
                 account_id,
                 name,
+                environment,
                 expires_at,
                 digest: minted.digest,
                 prefix: control.settings().key_prefix.clone(),

@@ -2,7 +2,7 @@
 
 use crate::id::{AccountId, KeyId};
 use crate::key_text::Mask;
-use crate::text::Name;
+use crate::text::{Environment, Name};
 use crate::time::Timestamp;
 
 /// The state of a key at a given time.
@@ -71,6 +71,8 @@ pub struct ApiKey {
     pub account_id: AccountId,
     /// What its owner calls it.
     pub name: Name,
+    /// Where its owner uses it; nothing is decided by it.
+    pub environment: Option<Environment>,
     /// Prefix and four characters.
     pub mask: Mask,
     /// When it was made.

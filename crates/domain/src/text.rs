@@ -1,4 +1,4 @@
-//! Texts that people type: names and e-mail addresses, trimmed, bounded, and free of trickery.
+//! Texts that people type: names, labels and e-mail addresses, trimmed, bounded, and free of trickery.
 
 use std::fmt;
 
@@ -14,6 +14,12 @@ pub enum InvalidText {
     /// Control, line-breaking or direction-changing characters.
     #[error("Use letters, digits, spaces and punctuation only: no line breaks or invisible characters.")]
     NameForbiddenCharacter,
+    /// Nothing but white space.
+    #[error("Enter an environment, such as production.")]
+    EnvironmentEmpty,
+    /// More than [`Environment::MAX_CHARS`] characters.
+    #[error("Use 32 characters or fewer.")]
+    EnvironmentTooLong,
     /// Not an e-mail address.
     #[error("Enter an e-mail address, such as you@example.com.")]
     Email,
@@ -54,6 +60,36 @@ impl Name {
     }
 
     /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Where a key is used, in its owner's words: 1 to 32 characters after trimming, of the kinds that a name may have.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Environment(String);
+
+impl Environment {
+    /// The most characters (Unicode scalar values): a label that stands beside a name.
+    pub const MAX_CHARS: usize = 32;
+
+    /// Trims and checks.
+    pub fn parse(text: &str) -> Result<Self, InvalidText> {
+        let trimmed = text.trim();
+        if trimmed.is_empty() {
+            return Err(InvalidText::EnvironmentEmpty);
+        }
+        if trimmed.chars().any(is_trickery) {
+            return Err(InvalidText::NameForbiddenCharacter);
+        }
+        if trimmed.chars().count() > Self::MAX_CHARS {
+            return Err(InvalidText::EnvironmentTooLong);
+        }
+        Ok(Self(trimmed.to_owned()))
+    }
+
+    /// The label.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -127,7 +163,7 @@ macro_rules! shown_as_text {
         }
     )+};
 }
-shown_as_text!(Name, Email, ExternalId);
+shown_as_text!(Name, Environment, Email, ExternalId);
 
 #[cfg(test)]
 mod tests {
@@ -146,6 +182,17 @@ mod tests {
     fn names_with_line_breaks_or_direction_controls_are_refused() {
         for bad in ["a\nb", "a\u{0}b", "a\u{202e}b", "a\u{2028}b", "a\u{200b}b", "a\u{2066}b", "a\u{feff}b"] {
             assert_eq!(Name::parse(bad), Err(InvalidText::NameForbiddenCharacter), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn environments_are_trimmed_and_hold_32_characters_of_the_kinds_that_names_have() {
+        assert_eq!(Environment::parse(" CI/CD ").unwrap().as_str(), "CI/CD");
+        assert!(Environment::parse(&"é".repeat(32)).is_ok());
+        assert_eq!(Environment::parse(&"é".repeat(33)), Err(InvalidText::EnvironmentTooLong));
+        assert_eq!(Environment::parse(" \t "), Err(InvalidText::EnvironmentEmpty));
+        for bad in ["a\nb", "a\u{202e}b", "a\u{200b}b"] {
+            assert_eq!(Environment::parse(bad), Err(InvalidText::NameForbiddenCharacter), "{bad:?}");
         }
     }
 

@@ -29,6 +29,7 @@ use crate::state::ServerSettings;
         api::keys::create,
         api::keys::list,
         api::keys::show,
+        api::keys::update,
         api::keys::revoke,
         verify,
         api::tokens::create,

@@ -37,6 +37,7 @@ pub(crate) fn key(key: &ApiKey, now: Timestamp) -> Key {
         id: key.id.to_string(),
         account_id: key.account_id.to_string(),
         name: key.name.to_string(),
+        environment: key.environment.as_ref().map(ToString::to_string),
         mask: key.mask.to_string(),
         status: key.status(now).as_str().to_owned(),
         created_at: key.created_at.to_string(),

@@ -5,7 +5,7 @@ use rndrkit_domain::feed::FeedKind;
 use rndrkit_domain::id::{AccountId, KeyId};
 use rndrkit_domain::key::{ApiKey, RevokedReason};
 use rndrkit_domain::key_text::{Digest, KeyPrefix, Mask};
-use rndrkit_domain::text::Name;
+use rndrkit_domain::text::{Environment, Name};
 use rndrkit_domain::time::Timestamp;
 use sea_orm::FromQueryResult;
 
@@ -18,7 +18,7 @@ use crate::idempotency::{self, Idempotency};
 use crate::open::Store;
 use crate::sql::{NumberRow, Transaction};
 use crate::value::{
-    digest, optional_time, read, read_id, read_optional_time, read_small, read_time, text, time,
+    digest, optional_text, optional_time, read, read_id, read_optional_time, read_small, read_time, text, time,
 };
 
 /// A key about to be made.
@@ -30,6 +30,8 @@ pub struct NewKey {
     pub account_id: AccountId,
     /// What its owner calls it.
     pub name: Name,
+    /// Where its owner uses it.
+    pub environment: Option<Environment>,
     /// When it ends by itself.
     pub expires_at: Option<Timestamp>,
     /// Digest of its secret.
@@ -43,7 +45,7 @@ pub struct NewKey {
 /// Columns of a [`KeyRow`] from `api_keys AS k`: the mask is the newest secret's, last use any secret's.
 macro_rules! key_columns {
     () => {
-        "k.id, k.account_id, k.name, k.created_at, k.expires_at, k.revoked_at, k.revoked_reason,
+        "k.id, k.account_id, k.name, k.environment, k.created_at, k.expires_at, k.revoked_at, k.revoked_reason,
          k.state_number,
          (SELECT s.mask FROM key_secrets AS s WHERE s.key_id = k.id
              ORDER BY s.created_at DESC, s.digest LIMIT 1) AS mask,
@@ -57,6 +59,7 @@ pub(crate) struct KeyRow {
     id: String,
     account_id: String,
     name: String,
+    environment: Option<String>,
     created_at: i64,
     expires_at: Option<i64>,
     pub(crate) revoked_at: Option<i64>,
@@ -79,6 +82,7 @@ impl KeyRow {
             id: read_id(&self.id)?,
             account_id: read_id(&self.account_id)?,
             name: read(Name::parse(&self.name), "a key's name")?,
+            environment: read_environment(self.environment.as_deref())?,
             mask: Mask::from_stored(self.mask),
             created_at: read_time(self.created_at),
             last_used_at: read_optional_time(self.last_used_at),
@@ -86,6 +90,10 @@ impl KeyRow {
             revoked,
         })
     }
+}
+
+fn read_environment(column: Option<&str>) -> Result<Option<Environment>, Error> {
+    column.map(|label| read(Environment::parse(label), "a key's environment")).transpose()
 }
 
 impl Store {
@@ -118,6 +126,7 @@ impl Store {
             id: new.id,
             account_id: new.account_id,
             name: new.name,
+            environment: new.environment,
             mask: new.mask,
             created_at: change.at,
             last_used_at: None,
@@ -179,9 +188,16 @@ async fn require_room(
 
 async fn insert(tx: &Transaction, new: &NewKey, change: &Change) -> Result<(), Error> {
     tx.execute(
-        "INSERT INTO api_keys (id, account_id, name, created_at, expires_at, state_number)
-         VALUES ($1, $2, $3, $4, $5, 0)",
-        [text(new.id), text(new.account_id), text(&new.name), time(change.at), optional_time(new.expires_at)],
+        "INSERT INTO api_keys (id, account_id, name, environment, created_at, expires_at, state_number)
+         VALUES ($1, $2, $3, $4, $5, $6, 0)",
+        [
+            text(new.id),
+            text(new.account_id),
+            text(&new.name),
+            optional_text(new.environment.as_ref()),
+            time(change.at),
+            optional_time(new.expires_at),
+        ],
     )
     .await?;
     tx.execute(

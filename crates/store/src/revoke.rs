@@ -67,7 +67,7 @@ impl Store {
     }
 }
 
-async fn read_key(tx: &Transaction, id: KeyId) -> Result<KeyRow, Error> {
+pub(crate) async fn read_key(tx: &Transaction, id: KeyId) -> Result<KeyRow, Error> {
     tx.one(concat!("SELECT ", key_columns!(), " FROM api_keys AS k WHERE k.id = $1"), [text(id)]).await
 }
 

@@ -11,6 +11,8 @@ pub enum KeyCommand {
     Create(CreateKeyArgs),
     /// List an account's keys, newest first
     List(ListKeysArgs),
+    /// Change a key's name, or where it is used
+    Label(LabelKeyArgs),
     /// Revoke a key: when this answers, it is refused everywhere
     Delete {
         /// Key id
@@ -30,6 +32,9 @@ pub struct CreateKeyArgs {
     /// What the key is for, such as "CI/CD Pipeline"
     #[arg(long)]
     pub name: String,
+    /// Where it is used, such as production, staging or CI/CD
+    #[arg(long, value_name = "ENVIRONMENT")]
+    pub environment: Option<String>,
     /// When it ends by itself, such as 2030-01-31T12:00:00Z [default: never]
     #[arg(long, value_name = "TIME")]
     pub expires_at: Option<String>,
@@ -44,6 +49,24 @@ pub struct ListKeysArgs {
     /// Which part.
     #[command(flatten)]
     pub page: PageArgs,
+}
+
+/// `key label`.
+#[derive(Debug, Args)]
+#[group(id = "change", required = true, multiple = true, args = ["name", "environment", "no_environment"])]
+pub struct LabelKeyArgs {
+    /// Key id
+    #[arg(value_name = "KEY_ID")]
+    pub key: String,
+    /// What the key is for
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Where it is used, such as production, staging or CI/CD
+    #[arg(long, value_name = "ENVIRONMENT")]
+    pub environment: Option<String>,
+    /// Take the environment away
+    #[arg(long, conflicts_with = "environment")]
+    pub no_environment: bool,
 }
 
 /// `key verify`.

@@ -20,7 +20,7 @@ pub use accounts::{
     AccountCommand, CreateAccountArgs, LinkArgs, LinkKind, ListAccountsArgs, SetPlanArgs, UsageArgs,
     UsagePeriod,
 };
-pub use keys::{CreateKeyArgs, KeyCommand, ListKeysArgs, Stray, VerifyArgs};
+pub use keys::{CreateKeyArgs, KeyCommand, LabelKeyArgs, ListKeysArgs, Stray, VerifyArgs};
 pub use setting_flags::SettingFlags;
 pub use tokens::{CreateTokenArgs, ScopeWord, TokenCommand};
 

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use rndrkit_api::key::{CreateKey, CreatedKey, Key, Receipt};
+use rndrkit_api::key::{CreateKey, CreatedKey, Key, Receipt, UpdateKey};
 use rndrkit_api::page::Page;
 use rndrkit_api::verify::{VerifyAnswer, VerifyRequest};
 use rndrkit_client::Client;
@@ -10,7 +10,7 @@ use rndrkit_domain::key_text::MAX_CREDENTIAL_BYTES;
 
 use super::console::{Console, or_dash};
 use super::{Exit, Failure, local};
-use crate::cli::{CreateKeyArgs, KeyCommand, ListKeysArgs, VerifyArgs};
+use crate::cli::{CreateKeyArgs, KeyCommand, LabelKeyArgs, ListKeysArgs, VerifyArgs};
 
 pub(super) async fn run(
     client: &Client,
@@ -20,6 +20,7 @@ pub(super) async fn run(
     match command {
         KeyCommand::Create(args) => create(client, args, console).await,
         KeyCommand::List(args) => list(client, args, console).await,
+        KeyCommand::Label(args) => label(client, args, console).await,
         KeyCommand::Delete { key } => {
             let receipt = client.delete_key(&key).await.map_err(local::missing("key"))?;
             console.either(&receipt, show_receipt);
@@ -43,16 +44,31 @@ pub(super) fn refuse_secret_argument(command: &KeyCommand) -> Result<(), Failure
 }
 
 async fn create(client: &Client, args: CreateKeyArgs, console: &mut Console<'_>) -> Result<Exit, Failure> {
-    let key = CreateKey { name: args.name, expires_at: args.expires_at };
+    let key = CreateKey { name: args.name, environment: args.environment, expires_at: args.expires_at };
     let account = local::account_id(client, args.account).await?;
     let created = client.create_key(&account, &key, None).await.map_err(local::missing("account"))?;
     console.either(&created, |console, created: &CreatedKey| {
         console.facts(&[
             ("Key", Some(created.key.id.clone())),
             ("Name", Some(created.key.name.clone())),
+            ("Environment", created.key.environment.clone()),
             ("Expires", created.key.expires_at.clone()),
         ]);
         local::show_secret(console, created.secret.as_ref());
+    });
+    Ok(Exit::Done)
+}
+
+async fn label(client: &Client, args: LabelKeyArgs, console: &mut Console<'_>) -> Result<Exit, Failure> {
+    let environment = if args.no_environment { Some(None) } else { args.environment.map(Some) };
+    let update = UpdateKey { name: args.name, environment };
+    let key = client.update_key(&args.key, &update).await.map_err(local::missing("key"))?;
+    console.either(&key, |console, key: &Key| {
+        console.facts(&[
+            ("Key", Some(key.id.clone())),
+            ("Name", Some(key.name.clone())),
+            ("Environment", key.environment.clone()),
+        ]);
     });
     Ok(Exit::Done)
 }
@@ -66,6 +82,7 @@ async fn list(client: &Client, args: ListKeysArgs, console: &mut Console<'_>) ->
             [
                 key.id.clone(),
                 key.name.clone(),
+                or_dash(key.environment.as_ref()),
                 format!("{}…", key.mask),
                 key.status.clone(),
                 key.created_at.clone(),
@@ -74,7 +91,7 @@ async fn list(client: &Client, args: ListKeysArgs, console: &mut Console<'_>) ->
             ]
         };
         let rows: Vec<_> = page.data.iter().map(row).collect();
-        console.table(["ID", "NAME", "KEY", "STATUS", "CREATED", "LAST USED", "EXPIRES"], &rows);
+        console.table(["ID", "NAME", "ENVIRONMENT", "KEY", "STATUS", "CREATED", "LAST USED", "EXPIRES"], &rows);
         local::more(console, page.next_cursor.as_ref());
     });
     Ok(Exit::Done)

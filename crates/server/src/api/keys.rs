@@ -1,4 +1,4 @@
-//! `/v1/accounts/{id}/keys` and `/v1/keys/{id}`: API keys, made and shown once, listed, revoked.
+//! `/v1/accounts/{id}/keys` and `/v1/keys/{id}`: API keys, made and shown once, listed, relabelled, revoked.
 //!
 //! Deliberately absent: `POST /v1/keys/verify`, which the data plane answers.
 
@@ -6,8 +6,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, Uri};
-use rndrkit_api::key::{CreateKey, CreatedKey, Key, Receipt};
+use rndrkit_api::key::{CreateKey, CreatedKey, Key, Receipt, UpdateKey};
 use rndrkit_api::page::Page;
+use rndrkit_control::{KeyLabel, KeyPatch};
 use rndrkit_domain::id::{AccountId, KeyId};
 
 use crate::http::body::JsonBody;
@@ -38,9 +39,10 @@ pub(crate) async fn create(
     idempotency: IdempotencyKey,
     body: JsonBody<CreateKey>,
 ) -> Result<Response, Refusal> {
-    let CreateKey { name, expires_at } = &body.value;
+    let CreateKey { name, environment, expires_at } = &body.value;
+    let label = KeyLabel { name, environment: environment.as_deref() };
     let request = idempotency.with(body.fingerprint);
-    let created = state.control.create_key(&context, id, name, expires_at.as_deref(), request).await?;
+    let created = state.control.create_key(&context, id, label, expires_at.as_deref(), request).await?;
     let answer = wire::created_key(&created, state.control.now());
     Ok((StatusCode::CREATED, Json(answer)).into_response())
 }
@@ -78,6 +80,28 @@ pub(crate) async fn show(
     PathId(id): PathId<KeyId>,
 ) -> Result<Json<Key>, Refusal> {
     let key = state.control.get_key(&context, id).await?;
+    Ok(Json(wire::key(&key, state.control.now())))
+}
+
+/// Change a key's name or environment.
+///
+/// No decision depends on either, so nothing has to take effect anywhere.
+#[utoipa::path(patch, path = "/v1/keys/{id}",
+    operation_id = "keys_update", tag = "API keys",
+    params(("id" = String, Path)),
+    request_body = UpdateKey, responses((status = 200, body = Key)))]
+pub(crate) async fn update(
+    State(state): State<ServerState>,
+    Asker(context): Asker,
+    PathId(id): PathId<KeyId>,
+    body: JsonBody<UpdateKey>,
+) -> Result<Json<Key>, Refusal> {
+    let UpdateKey { name, environment } = &body.value;
+    let patch = KeyPatch {
+        name: name.as_deref(),
+        environment: environment.as_ref().map(Option::as_deref),
+    };
+    let key = state.control.update_key(&context, id, patch).await?;
     Ok(Json(wire::key(&key, state.control.now())))
 }
 

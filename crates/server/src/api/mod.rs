@@ -66,6 +66,7 @@ pub fn operator_routes() -> Vec<OperatorRoute> {
         route("/v1/accounts/{id}/keys", Method::GET, READ, get(keys::list)),
         route("/v1/accounts/{id}/usage", Method::GET, READ, get(usage::show)),
         route("/v1/keys/{id}", Method::GET, READ, get(keys::show)),
+        route("/v1/keys/{id}", Method::PATCH, ADMIN, patch(keys::update)),
         route("/v1/keys/{id}", Method::DELETE, ADMIN, delete(keys::revoke)),
         route("/v1/tokens", Method::POST, ADMIN, post(tokens::create)),
         route("/v1/tokens", Method::GET, READ, get(tokens::list)),

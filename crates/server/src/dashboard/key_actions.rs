@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use http::StatusCode;
-use rndrkit_control::{Created, Error, IdempotencyRequest, InvalidField};
+use rndrkit_control::{Created, Error, IdempotencyRequest, InvalidField, KeyLabel};
 use rndrkit_domain::account::AccountStatus;
 use rndrkit_domain::id::KeyId;
 use rndrkit_domain::key::{ApiKey, KeyStatus};
@@ -39,6 +39,7 @@ const FIRST_SENDING_PAUSE: Duration = Duration::from_millis(150);
 pub(super) struct Typed {
     form_id: String,
     name: String,
+    environment: String,
     expiry: String,
     expiry_date: String,
 }
@@ -46,7 +47,12 @@ pub(super) struct Typed {
 impl Typed {
     /// The same form sent again has the same fingerprint, though "in 30 days" means another moment.
     fn fingerprint(&self) -> Digest {
-        Digest::of(&format!("{}\n{}\n{}", self.name, self.expiry, self.expiry_date))
+        let Self { name, environment, expiry, expiry_date, .. } = self;
+        Digest::of(&format!("{name}\n{environment}\n{expiry}\n{expiry_date}"))
+    }
+
+    fn label(&self) -> KeyLabel<'_> {
+        KeyLabel { name: &self.name, environment: environment_of(&self.environment) }
     }
 
     /// When the key is to end, as the control plane reads it.
@@ -73,6 +79,7 @@ impl Typed {
         CreateForm {
             form_id,
             name: Field::holding(self.name),
+            environment: Field::holding(self.environment),
             expiry: self.expiry,
             expiry_date: Field::holding(self.expiry_date),
             problem: None,
@@ -122,7 +129,7 @@ async fn send(
     let once = (!typed.form_id.is_empty()).then_some(once);
     for _ in 0..FIRST_SENDING_CHECKS {
         let created =
-            state.control().create_key(&who.context, who.account.id, &typed.name, expires_at, once).await;
+            state.control().create_key(&who.context, who.account.id, typed.label(), expires_at, once).await;
         match created {
             Err(Error::IdempotencyInProgress) => tokio::time::sleep(FIRST_SENDING_PAUSE).await,
             done => return done,
@@ -191,12 +198,18 @@ fn with_problems(typed: Typed, fields: &[InvalidField]) -> CreateForm {
     let form_id = typed.form_id.clone();
     let mut form = typed.refill(form_id);
     form.name.problem = problem("name");
+    form.environment.problem = problem("environment");
     form.expiry_date.problem = problem("expires_at");
     form
 }
 
+/// The environment as typed; an empty field says that there is none.
+pub(super) fn environment_of(typed: &str) -> Option<&str> {
+    Some(typed).filter(|text| !text.trim().is_empty())
+}
+
 /// The plan's name for the frame; its id when the name cannot be read now.
-async fn plan_name(state: &DashboardState, who: &SignedIn) -> String {
+pub(super) async fn plan_name(state: &DashboardState, who: &SignedIn) -> String {
     let view = state.control().get_account(&who.context, who.account.id).await;
     view.map_or_else(|_| who.account.plan.to_string(), |view| view.plan.name)
 }
@@ -263,7 +276,7 @@ async fn draw_question(
     Ok(answer::page(status, &view))
 }
 
-fn key_id(text: &str) -> Result<KeyId, Failure> {
+pub(super) fn key_id(text: &str) -> Result<KeyId, Failure> {
     text.parse().map_err(|_| Error::NotFound.into())
 }
 

@@ -14,6 +14,7 @@ mod form;
 mod guard;
 mod key_actions;
 mod notifications;
+mod key_label;
 mod overview;
 mod return_to;
 mod settings;
@@ -55,6 +56,8 @@ pub fn page_routes() -> Vec<PageRoute> {
         page("/settings/api-keys/{id}/delete", get(key_actions::ask_delete)),
         form("/settings/api-keys/{id}/delete", post(key_actions::delete)),
         form("/settings/notifications", post(notifications::choose)),
+        page("/settings/api-keys/{id}/label", get(key_label::show)),
+        form("/settings/api-keys/{id}/label", post(key_label::change)),
         page("/billing", get(billing::show)),
         form("/billing", post(billing::change)),
         page("/sign-in", get(sign_in::show)),

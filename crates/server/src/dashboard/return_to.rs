@@ -6,6 +6,8 @@ use rndrkit_domain::id::KeyId;
 
 /// The pages that a person may be sent back to.
 const PAGES: [&str; 4] = ["/", "/settings", "/billing", "/settings/api-keys/new"];
+/// The pages below a key's own address.
+const KEY_PAGES: [&str; 2] = ["delete", "label"];
 /// Longer fragments name nothing of ours.
 const MAX_FRAGMENT_BYTES: usize = 32;
 
@@ -14,14 +16,15 @@ pub(super) fn checked(text: &str) -> Option<String> {
     let (path, fragment) = text.split_once('#').unwrap_or((text, ""));
     let fragment_ok =
         fragment.len() <= MAX_FRAGMENT_BYTES && fragment.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
-    let page_ok = PAGES.contains(&path) || is_delete_page(path);
+    let page_ok = PAGES.contains(&path) || is_key_page(path);
     (page_ok && fragment_ok).then(|| text.to_owned())
 }
 
-fn is_delete_page(path: &str) -> bool {
+/// `/settings/api-keys/{id}/delete` and its neighbours.
+fn is_key_page(path: &str) -> bool {
     path.strip_prefix("/settings/api-keys/")
-        .and_then(|rest| rest.strip_suffix("/delete"))
-        .is_some_and(|id| id.parse::<KeyId>().is_ok())
+        .and_then(|rest| rest.split_once('/'))
+        .is_some_and(|(id, page)| KEY_PAGES.contains(&page) && id.parse::<KeyId>().is_ok())
 }
 
 /// The page that a form stands on, for sending somebody back whose session ended in between.

@@ -46,6 +46,8 @@ pub(super) struct Done {
     changed: String,
     #[serde(default)]
     saved: String,
+    #[serde(default)]
+    updated: String,
 }
 
 pub(super) async fn show(
@@ -147,6 +149,14 @@ fn done_notice(known: &KeyOverview, done: &Done, who_follows: Option<&Confirmati
         let key = known.past.iter().find(|key| key.id == id && key.revoked.is_some())?;
         let text = "Requests with it get 401 Unauthorized from now on.";
         return Some(good(format!("{} was deleted.", key.name), text, who_follows.map(words::refused)));
+    }
+    if let Ok(id) = done.updated.parse::<KeyId>() {
+        let key = known.active.iter().find(|key| key.id == id)?;
+        let text = match &key.environment {
+            Some(environment) => format!("Its environment is {environment}."),
+            None => "It has no environment.".to_owned(),
+        };
+        return Some(good(format!("{} is saved.", key.name), &text, None));
     }
     let text = if known.plan.api_access {
         "It includes API access.".to_owned()
@@ -252,6 +262,7 @@ pub(super) fn key_row(key: &ApiKey, now: Timestamp) -> KeyRow {
     KeyRow {
         id: key.id.to_string(),
         name: key.name.to_string(),
+        environment: key.environment.as_ref().map(ToString::to_string),
         mask: key.mask.to_string(),
         created: words::day(key.created_at),
         last_used,
@@ -269,6 +280,7 @@ fn past_row(key: &ApiKey, now: Timestamp, brand: &str) -> PastKeyRow {
     };
     PastKeyRow {
         name: key.name.to_string(),
+        environment: key.environment.as_ref().map(ToString::to_string),
         mask: key.mask.to_string(),
         created: words::day(key.created_at),
         ended: words::past(now, ended),

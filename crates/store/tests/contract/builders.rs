@@ -125,6 +125,7 @@ pub(crate) fn new_key(account_id: AccountId) -> NewKey {
         id: KeyId::generate(at(0), &OsEntropy),
         account_id,
         name: name("CI/CD Pipeline"),
+        environment: None,
         expires_at: None,
         digest: minted.digest,
         prefix: prefix(),

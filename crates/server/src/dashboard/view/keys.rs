@@ -68,6 +68,8 @@ pub struct KeyRow {
     pub id: String,
     /// Name.
     pub name: String,
+    /// Where it is used.
+    pub environment: Option<String>,
     /// Prefix and four characters.
     pub mask: String,
     /// When it was made.
@@ -108,6 +110,8 @@ impl LastUsed {
 pub struct PastKeyRow {
     /// Name.
     pub name: String,
+    /// Where it was used.
+    pub environment: Option<String>,
     /// Prefix and four characters.
     pub mask: String,
     /// When it was made.
@@ -171,6 +175,8 @@ pub struct CreateForm {
     pub form_id: String,
     /// The name.
     pub name: Field,
+    /// Where the key is used; may stay empty.
+    pub environment: Field,
     /// The chosen entry of [`EXPIRY_CHOICES`].
     pub expiry: String,
     /// The day, when the choice is `date`.
@@ -192,6 +198,9 @@ impl CreateForm {
         self.expiry == value
     }
 }
+
+/// Environments that most keys are for, offered beside words of one's own.
+pub const ENVIRONMENTS: [&str; 3] = ["production", "staging", "CI/CD"];
 
 /// When a new key may end by itself: value and label.
 pub const EXPIRY_CHOICES: [(&str, &str); 5] = [
@@ -222,4 +231,31 @@ pub struct DeleteKeyPage {
     pub key: KeyRow,
     /// What went wrong with the first try.
     pub problem: Option<String>,
+}
+
+/// `GET /settings/api-keys/{id}/label`, and the answer to its form with faults.
+#[derive(Debug, Clone, Template)]
+#[template(path = "label_key.html")]
+pub struct LabelKeyPage {
+    /// Frame.
+    pub frame: Frame,
+    /// The key's id.
+    pub id: String,
+    /// What it is called now.
+    pub current_name: String,
+    /// Prefix and four characters.
+    pub mask: String,
+    /// The form.
+    pub form: LabelForm,
+    /// What went wrong with the first try.
+    pub problem: Option<String>,
+}
+
+/// Values of the form that changes a key's words.
+#[derive(Debug, Clone, Default)]
+pub struct LabelForm {
+    /// The name.
+    pub name: Field,
+    /// Where the key is used; may stay empty.
+    pub environment: Field,
 }

@@ -3,7 +3,7 @@
 use askama::Template;
 
 use super::frame::Frame;
-use super::keys::{EXPIRY_CHOICES, KeyList, KeysSection, LastUsed};
+use super::keys::{ENVIRONMENTS, EXPIRY_CHOICES, KeyList, KeysSection, LastUsed};
 use super::notifications::NotificationsSection;
 
 /// The page.
