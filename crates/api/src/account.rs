@@ -93,7 +93,9 @@ pub struct DeletedAccount {
 
 /// Tells `null` (`Some(None)`) from an absent member (`None`).
 #[expect(clippy::option_option, reason = "absent, null and a value are three different wishes")]
-pub(crate) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+pub(crate) fn present<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<String>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 

@@ -43,7 +43,8 @@ impl Control {
             let change = control.change(at);
             let update = || {
                 let (writer, context) = (control.clone(), context.clone());
-                let event = move |before: &ApiKey, after: &ApiKey| writer.relabelled(&context, at, before, after);
+                let event =
+                    move |before: &ApiKey, after: &ApiKey| writer.relabelled(&context, at, before, after);
                 control.store().update_key(id, update.clone(), only_account, change, event)
             };
             Ok(control.change_surely(update).await?.value)
@@ -57,7 +58,8 @@ impl Control {
                 .into_iter()
                 .filter_map(|(field, changed)| changed.then_some(field))
                 .collect();
-        let event = self.event(context, at, Action::KeyUpdated, Some(after.account_id), Subject::Key(after.id));
+        let event =
+            self.event(context, at, Action::KeyUpdated, Some(after.account_id), Subject::Key(after.id));
         NewEvent { details: vec![("fields", changed.join(", "))], ..event }
     }
 }

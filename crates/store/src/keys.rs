@@ -18,7 +18,8 @@ use crate::idempotency::{self, Idempotency};
 use crate::open::Store;
 use crate::sql::{NumberRow, Transaction};
 use crate::value::{
-    digest, optional_text, optional_time, read, read_id, read_optional_time, read_small, read_time, text, time,
+    digest, optional_text, optional_time, read, read_id, read_optional_time, read_small, read_time, text,
+    time,
 };
 
 /// A key about to be made.

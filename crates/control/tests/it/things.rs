@@ -1,6 +1,8 @@
 //! Accounts, keys and tokens: made, repeated, changed, ended.
 
-use rndrkit_control::{AccountPatch, Error, IdempotencyRequest, NewAccountInput, PageQuery};
+use rndrkit_control::{
+    AccountPatch, Error, IdempotencyRequest, KeyLabel, KeyPatch, NewAccountInput, PageQuery,
+};
 use rndrkit_domain::key::RevokedReason;
 use rndrkit_domain::key_text::Digest;
 use rndrkit_domain::usage::{UsageCounts, UsageDelta};
@@ -180,4 +182,33 @@ async fn days_of_use(database: &TestDatabase) {
 fn use_is_answered_with_the_first_and_the_last_day_that_were_asked_for() {
     on_sqlite(days_of_use);
     on_postgres(days_of_use);
+}
+
+async fn relabelled(database: &TestDatabase) {
+    let setup = setup(database).await;
+    let account = setup.account("ada@example.com", "agency").await;
+    let user = setup.user_of(account).await;
+    let label = KeyLabel { name: "Nightly", environment: Some("staging") };
+    let made = setup.control.create_key(&user, account, label, None, None).await.unwrap().value;
+    assert_eq!(made.environment.as_ref().unwrap().as_str(), "staging");
+    setup.nodes.asked();
+    let patch = KeyPatch { name: Some("Weekly"), environment: Some(None) };
+    let changed = setup.control.update_key(&user, made.id, patch).await.unwrap();
+    assert_eq!((changed.name.as_str(), &changed.environment), ("Weekly", &None));
+    assert!(setup.nodes.asked().is_empty(), "no node has to know");
+
+    let bob = setup.account("bob@example.com", "agency").await;
+    let other = setup.user_of(bob).await;
+    assert!(matches!(setup.control.update_key(&other, made.id, patch).await, Err(Error::NotFound)));
+    let both_bad = KeyPatch { name: Some(""), environment: Some(Some(" ")) };
+    assert!(matches!(
+        setup.control.update_key(&user, made.id, both_bad).await,
+        Err(Error::Invalid(fields)) if fields.len() == 2
+    ));
+}
+
+#[test]
+fn a_keys_words_are_changed_by_its_account_and_wait_for_no_node() {
+    on_sqlite(relabelled);
+    on_postgres(relabelled);
 }

@@ -80,6 +80,7 @@ fn the_help_names_every_command() {
     Commands:
       create  Make a key and show its secret, this once
       list    List an account's keys, newest first
+      label   Change a key's name, or where it is used
       delete  Revoke a key: when this answers, it is refused everywhere
       verify  Decide on a secret read from standard input
 
@@ -100,13 +101,15 @@ fn the_help_names_every_command() {
     Usage: rndrkit key create [OPTIONS] --account <ACCOUNT> --name <NAME>
 
     Options:
-          --account <ACCOUNT>  Account id, or the account's e-mail address
-          --name <NAME>        What the key is for, such as "CI/CD Pipeline"
-          --expires-at <TIME>  When it ends by itself, such as 2030-01-31T12:00:00Z [default: never]
-          --json               Print the API's JSON
-          --config <FILE>      Configuration file [default: RNDRKIT_CONFIG, else ./rndrkit.toml if it is
-                               there]
-      -h, --help               Print help
+          --account <ACCOUNT>          Account id, or the account's e-mail address
+          --name <NAME>                What the key is for, such as "CI/CD Pipeline"
+          --environment <ENVIRONMENT>  Where it is used, such as production, staging or CI/CD
+          --expires-at <TIME>          When it ends by itself, such as 2030-01-31T12:00:00Z [default:
+                                       never]
+          --json                       Print the API's JSON
+          --config <FILE>              Configuration file [default: RNDRKIT_CONFIG, else ./rndrkit.toml
+                                       if it is there]
+      -h, --help                       Print help
 
     Server:
           --url <URL>          Operator API of the server [default: internal_listen of the settings]
@@ -143,6 +146,8 @@ fn the_definitions_hold_together_and_no_argument_takes_a_secret() {
         vec!["rndrkit", "token", "list", "--token", "t"],
         vec!["rndrkit", "serve", "--operator-token", "t"],
         vec!["rndrkit", "key", "rotate", "key_1"],
+        vec!["rndrkit", "key", "label", "key_1"],
+        vec!["rndrkit", "key", "label", "key_1", "--environment", "a", "--no-environment"],
     ] {
         let error = Cli::try_parse_from(&wrong).unwrap_err();
         assert_eq!(error.exit_code(), 2, "{wrong:?}");

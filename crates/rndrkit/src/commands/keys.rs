@@ -91,7 +91,8 @@ async fn list(client: &Client, args: ListKeysArgs, console: &mut Console<'_>) ->
             ]
         };
         let rows: Vec<_> = page.data.iter().map(row).collect();
-        console.table(["ID", "NAME", "ENVIRONMENT", "KEY", "STATUS", "CREATED", "LAST USED", "EXPIRES"], &rows);
+        console
+            .table(["ID", "NAME", "ENVIRONMENT", "KEY", "STATUS", "CREATED", "LAST USED", "EXPIRES"], &rows);
         local::more(console, page.next_cursor.as_ref());
     });
     Ok(Exit::Done)

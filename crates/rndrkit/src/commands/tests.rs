@@ -33,7 +33,8 @@ async fn run_against(server: &ScriptedServer, stdin: &str, args: &[&str]) -> Ran
 const ACCOUNT: &str = r#"{"id":"acc_1","external_id":null,"email":"ada@example.com","name":"Ada","status":"active",
     "plan":{"id":"agency","name":"Agency"},"keys":{"active":2,"limit":5},"created_at":"2026-01-02T03:04:05.000Z"}"#;
 
-const KEY: &str = r#"{"id":"key_1","account_id":"acc_1","name":"CI/CD Pipeline","mask":"rk_live_0Ab3","status":"active",
+const KEY: &str = r#"{"id":"key_1","account_id":"acc_1","name":"CI/CD Pipeline","environment":"CI/CD",
+    "mask":"rk_live_0Ab3","status":"active",
     "created_at":"2026-01-02T03:04:05.000Z","last_used_at":null,"expires_at":null,"revoked_at":null,
     "revoked_reason":null"#;
 
@@ -153,8 +154,9 @@ async fn a_new_secret_stands_on_a_line_of_its_own_with_a_note_that_it_is_shown_o
     let ran =
         run_against(&server, "", &["key", "create", "--account", "acc_1", "--name", "CI/CD Pipeline"]).await;
     assert_snapshot!(ran.out, @"
-    Key   key_1
-    Name  CI/CD Pipeline
+    Key          key_1
+    Name         CI/CD Pipeline
+    Environment  CI/CD
 
     the-secret
 
@@ -168,9 +170,29 @@ async fn keys_are_listed_by_mask() {
         ScriptedServer::json(200, format!(r#"{{"data":[{KEY}}}],"has_more":false,"next_cursor":null}}"#));
     let ran = run_against(&server, "", &["key", "list", "--account", "acc_1"]).await;
     assert_snapshot!(ran.out, @"
-    ID     NAME            KEY            STATUS  CREATED                   LAST USED  EXPIRES
-    key_1  CI/CD Pipeline  rk_live_0Ab3…  active  2026-01-02T03:04:05.000Z  -          -
+    ID     NAME            ENVIRONMENT  KEY            STATUS  CREATED                   LAST USED  EXPIRES
+    key_1  CI/CD Pipeline  CI/CD        rk_live_0Ab3…  active  2026-01-02T03:04:05.000Z  -          -
     ");
+}
+
+#[tokio::test]
+async fn a_key_is_relabelled_and_what_was_not_said_stays() {
+    for (args, sent) in [
+        (["--environment", "CI/CD"].as_slice(), r#"{"environment":"CI/CD"}"#),
+        (&["--name", "CI/CD Pipeline"], r#"{"name":"CI/CD Pipeline"}"#),
+        (&["--no-environment"], r#"{"environment":null}"#),
+    ] {
+        let server = ScriptedServer::json(200, format!("{KEY}}}"));
+        let args: Vec<&str> = ["key", "label", "key_1"].iter().chain(args).copied().collect();
+        let ran = run_against(&server, "", &args).await;
+        assert_snapshot!(ran.out, @"
+        Key          key_1
+        Name         CI/CD Pipeline
+        Environment  CI/CD
+        ");
+        let asked = server.asked();
+        assert_eq!((asked.line.as_str(), asked.body.as_str()), ("PATCH /v1/keys/key_1", sent));
+    }
 }
 
 #[tokio::test]

@@ -97,10 +97,7 @@ pub(crate) async fn update(
     body: JsonBody<UpdateKey>,
 ) -> Result<Json<Key>, Refusal> {
     let UpdateKey { name, environment } = &body.value;
-    let patch = KeyPatch {
-        name: name.as_deref(),
-        environment: environment.as_ref().map(Option::as_deref),
-    };
+    let patch = KeyPatch { name: name.as_deref(), environment: environment.as_ref().map(Option::as_deref) };
     let key = state.control.update_key(&context, id, patch).await?;
     Ok(Json(wire::key(&key, state.control.now())))
 }

@@ -53,8 +53,7 @@ pub(super) async fn change(
     let Some(key) = active_key(&state, &who, key_id(&id)?).await? else {
         return Ok(see_other("/settings#api-keys"));
     };
-    let patch =
-        KeyPatch { name: Some(&typed.name), environment: Some(environment_of(&typed.environment)) };
+    let patch = KeyPatch { name: Some(&typed.name), environment: Some(environment_of(&typed.environment)) };
     let error = match state.control().update_key(&who.context, key.id, patch).await {
         Ok(key) => return Ok(see_other(&format!("/settings?updated={}#api-keys", key.id))),
         Err(error) => error,

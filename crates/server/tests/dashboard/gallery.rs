@@ -14,8 +14,8 @@ use rndrkit_server::dashboard::view::gate::{
     ExplainPage, LinkPage, ResetPage, SignInPage, SignUpKind, SignUpPage,
 };
 use rndrkit_server::dashboard::view::keys::{
-    CreateForm, CreateKeyPage, DeleteKeyPage, KeyList, KeyRow, KeysSection, KnownKeys, LastUsed, Locked,
-    PastKeyRow, RepeatedCreate, Revealed, Sample,
+    CreateForm, CreateKeyPage, DeleteKeyPage, KeyList, KeyRow, KeysSection, KnownKeys, LabelForm,
+    LabelKeyPage, LastUsed, Locked, PastKeyRow, RepeatedCreate, Revealed, Sample,
 };
 use rndrkit_server::dashboard::view::notifications::{ChoiceRow, Choices, NotificationsSection};
 use rndrkit_server::dashboard::view::overview::OverviewPage;
@@ -62,11 +62,16 @@ fn row(name: &str, four: &str, created_days: i64, last_used: LastUsed) -> KeyRow
     KeyRow {
         id: format!("key_{}", four.to_ascii_lowercase().repeat(7).chars().take(26).collect::<String>()),
         name: name.to_owned(),
+        environment: None,
         mask: format!("rk_live_{four}"),
         created: words::day(before(created_days * DAY_MS)),
         last_used,
         expires: None,
     }
+}
+
+fn in_environment(environment: &str, row: KeyRow) -> KeyRow {
+    KeyRow { environment: Some(environment.to_owned()), ..row }
 }
 
 fn used(milliseconds: i64) -> LastUsed {
@@ -75,7 +80,7 @@ fn used(milliseconds: i64) -> LastUsed {
 
 fn three_keys() -> Vec<KeyRow> {
     vec![
-        row("CI/CD Pipeline", "9fQz", 12, used(3 * MINUTE_MS)),
+        in_environment("CI/CD", row("CI/CD Pipeline", "9fQz", 12, used(3 * MINUTE_MS))),
         row("Deployment Script", "Ab3X", 64, used(19 * HOUR_MS)),
         row("Staging", "tT0c", 20, LastUsed::NeverForLong),
     ]
@@ -86,10 +91,13 @@ fn hard_names() -> Vec<KeyRow> {
         row("Nightly export", "Qp71", 80, LastUsed::LongAgo(words::past(now(), before(45 * DAY_MS))));
     expiring.expires = Some(words::expiry(now(), Timestamp::from_unix_ms(NOW_MS + 12 * DAY_MS + HOUR_MS)));
     vec![
-        row("مفتاح النشر للإنتاج", "x9Lm", 1, used(10_000)),
-        row(&"W".repeat(64), "Zz00", 2, LastUsed::Never),
+        in_environment("إنتاج", row("مفتاح النشر للإنتاج", "x9Lm", 1, used(10_000))),
+        in_environment(&"W".repeat(32), row(&"W".repeat(64), "Zz00", 2, LastUsed::Never)),
         row("Production render farm in eu-central, used by the nightly jobs", "kB2r", 200, used(2 * DAY_MS)),
-        row("<script>alert(1)</script> & \"quotes\"", "7hYt", 3, LastUsed::Never),
+        in_environment(
+            "<b>&amp;</b>",
+            row("<script>alert(1)</script> & \"quotes\"", "7hYt", 3, LastUsed::Never),
+        ),
         expiring,
     ]
 }
@@ -97,6 +105,7 @@ fn hard_names() -> Vec<KeyRow> {
 fn past_keys() -> Vec<PastKeyRow> {
     let past = |name: &str, four: &str, created: i64, ended: i64, reason: &str| PastKeyRow {
         name: name.to_owned(),
+        environment: (four == "mN4d").then(|| "CI/CD".to_owned()),
         mask: format!("rk_live_{four}"),
         created: words::day(before(created * DAY_MS)),
         ended: words::past(now(), before(ended * DAY_MS)),
@@ -231,6 +240,7 @@ fn key_forms() -> Vec<(&'static str, String)> {
     let faulty = CreateForm {
         form_id: "form-2".to_owned(),
         name: Field { value: "a".repeat(65), problem: Some("Use 64 characters or fewer.".to_owned()) },
+        environment: Field { value: "W".repeat(33), problem: Some("Use 32 characters or fewer.".to_owned()) },
         expiry: "date".to_owned(),
         expiry_date: Field {
             value: "2020-01-01".to_owned(),
@@ -243,7 +253,23 @@ fn key_forms() -> Vec<(&'static str, String)> {
     let key = row("CI/CD Pipeline", "9fQz", 12, used(3 * MINUTE_MS));
     let problem =
         Some("We could not confirm the deletion. The key may still work: delete it again.".to_owned());
+    let label = |environment: Field, problem: Option<&str>| {
+        draw(&LabelKeyPage {
+            frame: frame(),
+            id: key.id.clone(),
+            current_name: key.name.clone(),
+            mask: key.mask.clone(),
+            form: LabelForm { name: Field::holding(key.name.as_str()), environment },
+            problem: problem.map(ToOwned::to_owned),
+        })
+    };
+    let bad_label = Field { value: "a".repeat(33), problem: Some("Use 32 characters or fewer.".to_owned()) };
     vec![
+        ("label-page", label(Field::holding("production"), None)),
+        (
+            "label-faults",
+            label(bad_label, Some("We could not confirm the change. Save it again: that is safe.")),
+        ),
         ("create-page", draw(&CreateKeyPage { frame: frame(), form: empty })),
         ("create-faults", draw(&CreateKeyPage { frame: frame(), form: faulty })),
         ("delete-page", draw(&DeleteKeyPage { frame: frame(), key: key.clone(), problem: None })),

@@ -13,6 +13,7 @@ mod doors;
 mod gallery;
 mod getting_in;
 mod keys;
+mod labels;
 mod markup;
 mod plans;
 mod styles;

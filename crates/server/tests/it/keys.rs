@@ -22,7 +22,8 @@ async fn a_secret_is_shown_by_the_call_that_made_it_and_never_again() {
     assert_eq!(
         created,
         json!({
-            "id": id, "account_id": account, "name": "CI/CD Pipeline", "mask": &secret[..12], "status": "active",
+            "id": id, "account_id": account, "name": "CI/CD Pipeline", "environment": null,
+            "mask": &secret[..12], "status": "active",
             "created_at": "2026-11-23T12:00:00.000Z", "last_used_at": null, "expires_at": null,
             "revoked_at": null, "revoked_reason": null,
         })
@@ -93,4 +94,43 @@ async fn a_receipt_says_when_and_how_many_nodes_confirmed_and_a_repeat_keeps_the
     assert_eq!(again, expected);
     let key = app.operator("GET", &path).send().await.expect(StatusCode::OK);
     assert_eq!((&key["status"], &key["revoked_reason"]), (&Value::from("revoked"), &Value::from("operator")));
+}
+
+#[tokio::test]
+async fn a_key_says_where_it_is_used_and_its_words_can_be_mended() {
+    let app = App::start().await;
+    let account = app.account("a@example.com").await;
+    let keys = format!("/v1/accounts/{account}/keys");
+    let body = json!({ "name": "Pipelne", "environment": " CI/CD " });
+    let created = app.operator("POST", &keys).json(&body).send().await.expect(StatusCode::CREATED);
+    assert_eq!(created["environment"], "CI/CD");
+    let path = format!("/v1/keys/{}", created["id"].as_str().unwrap());
+    let update = |body: Value| app.operator("PATCH", &path).json(&body).send();
+
+    let renamed = update(json!({ "name": "Pipeline" })).await.expect(StatusCode::OK);
+    assert_eq!((&renamed["name"], &renamed["environment"]), (&json!("Pipeline"), &json!("CI/CD")));
+    let bare = update(json!({ "environment": null })).await.expect(StatusCode::OK);
+    assert_eq!((&bare["name"], &bare["environment"]), (&json!("Pipeline"), &Value::Null));
+    let shown = app.operator("GET", &path).send().await.expect(StatusCode::OK);
+    assert_eq!(shown, bare);
+    assert_eq!(shown["mask"], created["mask"], "the key itself stays as it is");
+    assert_eq!(update(json!({})).await.expect(StatusCode::OK), bare);
+
+    for (body, pointer) in [
+        (json!({ "environment": "" }), "/environment"),
+        (json!({ "environment": "x".repeat(33) }), "/environment"),
+        (json!({ "environment": "a\u{202e}b" }), "/environment"),
+        (json!({ "name": " " }), "/name"),
+        (json!({ "name": null, "environment": "a\nb" }), "/environment"),
+    ] {
+        let answer = update(body.clone()).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{body}");
+        assert_eq!(answer.problem("validation_failed")["errors"][0]["pointer"], pointer, "{body}");
+    }
+    let log = app.operator("GET", "/v1/audit-log").send().await.expect(StatusCode::OK);
+    let changes: Vec<&Value> =
+        log["data"].as_array().unwrap().iter().filter(|event| event["action"] == "key.updated").collect();
+    assert_eq!(changes.len(), 2, "what changes nothing is no event");
+    assert_eq!(changes[0]["details"]["fields"], "environment");
+    assert_eq!(changes[1]["account_id"], account.as_str());
 }

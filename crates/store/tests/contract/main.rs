@@ -22,6 +22,7 @@ mod opening;
 mod outbox;
 mod plans;
 mod races;
+mod relabelling;
 mod retention;
 mod sessions;
 mod tokens;

@@ -201,7 +201,8 @@ impl Person {
 
     /// Presses *Delete* in the row of this key.
     pub async fn press_delete_of(&self, key: &str) {
-        let row = format!("//tr[th[normalize-space(.)=\"{key}\"]]//button[normalize-space(.)=\"Delete\"]");
+        let row =
+            format!("//tr[th//bdi[normalize-space(.)=\"{key}\"]]//button[normalize-space(.)=\"Delete\"]");
         self.one(&row).await.click().await.unwrap();
     }
 
