@@ -34,7 +34,7 @@ async fn unknown_paths_and_methods_are_problems_and_405_says_what_is_allowed() {
     }
     for (method, path, allowed) in [
         ("PUT", "/v1/accounts", ["GET", "HEAD", "POST"].as_slice()),
-        ("POST", "/v1/keys/key_x", &["GET", "HEAD", "DELETE"]),
+        ("POST", "/v1/keys/key_x", &["GET", "HEAD", "PATCH", "DELETE"]),
         ("OPTIONS", "/v1/tokens/tok_x", &["DELETE"]),
         ("POST", "/livez", &["GET", "HEAD"]),
     ] {
