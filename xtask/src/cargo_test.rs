@@ -32,6 +32,7 @@ impl Options {
     fn tools(&self) -> Vec<tools::Tool> {
         let mut needed = vec![tools::POSTGRES, tools::CHROMIUM, tools::CHROMEDRIVER, tools::SYSTEMD];
         needed.extend([tools::NGINX, tools::CADDY]);
+        needed.push(tools::AIOSMTPD);
         needed.extend([tools::EXPRESS, tools::FASTAPI, tools::UVICORN, tools::HTTPX, tools::GO]);
         if self.fuzzes() {
             needed.push(tools::CPP_COMPILER);

@@ -58,6 +58,9 @@ pub(crate) const UVICORN: Tool =
 /// It asks with it.
 pub(crate) const HTTPX: Tool =
     Tool { what: "HTTPX", package: "python3-httpx", find: || debian_python("httpx") };
+/// The mail server that notifications are sent to.
+pub(crate) const AIOSMTPD: Tool =
+    Tool { what: "aiosmtpd", package: "python3-aiosmtpd", find: || debian_python("aiosmtpd") };
 /// Builds the sample service for Go's `net/http`.
 pub(crate) const GO: Tool = Tool { what: "Go", package: "golang-go", find: || on_path("go") };
 

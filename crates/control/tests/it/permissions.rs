@@ -37,6 +37,8 @@ fn a_user_sees_and_changes_nothing_of_another_account() {
             assert!(matches!(control.create_key(asker, ada, "z", None, None).await, Err(Error::NotFound)));
             assert!(matches!(control.daily_usage(asker, ada, None, None).await, Err(Error::NotFound)));
             assert!(matches!(control.delete_account(asker, ada).await, Err(Error::NotFound)));
+            assert!(matches!(control.notification_settings(asker, ada).await, Err(Error::NotFound)));
+            assert!(matches!(control.choose_notifications(asker, ada, &[]).await, Err(Error::NotFound)));
             let patch = AccountPatch { plan: Some("starter"), ..AccountPatch::default() };
             assert!(matches!(control.update_account(asker, ada, patch).await, Err(Error::NotFound)));
             assert!(matches!(

@@ -146,6 +146,9 @@ pub struct DoctorArgs {
     /// Make every node read all again, after changes by hand in SQL
     #[arg(long)]
     pub flush: bool,
+    /// Send a test mail to this address
+    #[arg(long, value_name = "ADDRESS")]
+    pub mail_to: Option<String>,
     /// Output and settings.
     #[command(flatten)]
     pub local: LocalArgs,

@@ -163,7 +163,8 @@ async fn dispatch(cli: Cli, environment: &Environment, console: &mut Console<'_>
         Some(Command::Doctor(doctor)) => {
             let local = doctor.local;
             console.json = local.json;
-            Ok(doctor::run(&sources(config, environment, local.flags), doctor.flush, console).await)
+            let extra = doctor::Extra { flush: doctor.flush, mail_to: doctor.mail_to };
+            Ok(doctor::run(&sources(config, environment, local.flags), &extra, console).await)
         }
         Some(Command::Serve(flags)) => serve(&sources(config, environment, flags)).await,
         None => serve(&sources(config, environment, SettingFlags::default())).await,

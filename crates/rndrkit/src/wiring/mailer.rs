@@ -55,8 +55,8 @@ pub(super) fn show_waiting(count: u64) {
     metrics::gauge!(WAITING).set(count as f64);
 }
 
-/// Hands mail over until it is told to stop.
-pub(super) struct Mailer {
+/// Takes mail out of the outbox and hands it over.
+pub struct Mailer {
     store: Store,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -81,15 +81,23 @@ impl Mailer {
             metrics::counter!(MAIL, "outcome" => outcome).increment(0);
         }
         show_waiting(0);
-        let mailer = Self {
-            store: ground.store.clone(),
-            clock,
-            entropy: ground.entropy.clone(),
-            mail,
-            words: convert::words(ground.settings),
-            stopping: ground.stopping.clone(),
-        };
+        let words = convert::words(ground.settings);
+        let made = Self::new(ground.store.clone(), clock, ground.entropy.clone(), mail, words);
+        let mailer = Self { stopping: ground.stopping.clone(), ..made };
         Some(tokio::spawn(mailer.run()))
+    }
+
+    /// One that sends when it is asked to.
+    #[must_use]
+    pub fn new(
+        store: Store,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        mail: Mail,
+        words: Words,
+    ) -> Self {
+        let (_, stopping) = watch::channel(false);
+        Self { store, clock, entropy, mail, words, stopping }
     }
 
     async fn run(self) {
@@ -105,7 +113,7 @@ impl Mailer {
     }
 
     /// Sends all that is due.
-    async fn round(&self) {
+    pub async fn round(&self) {
         let Some(first) = self.take().await else { return };
         // Four connections at once: what every provider grants, and enough for many mails a second.
         tokio::join!(self.lane(Some(first)), self.lane(None), self.lane(None), self.lane(None));

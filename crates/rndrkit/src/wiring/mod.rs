@@ -34,6 +34,7 @@ use tokio::task::JoinHandle;
 use tower::ServiceExt as _;
 
 pub use error::StartError;
+pub use mailer::Mailer;
 
 use crate::config::{DataFolder, Settings};
 use control_runtime::ControlRuntime;

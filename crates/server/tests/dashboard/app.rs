@@ -54,11 +54,17 @@ pub struct Setting {
     pub sign_up: SignUpPolicy,
     pub billing: Billing,
     pub public_url: &'static str,
+    pub sends_mail: bool,
 }
 
 impl Default for Setting {
     fn default() -> Self {
-        Self { sign_up: SignUpPolicy::Invite, billing: Billing::Off, public_url: "http://localhost:8080" }
+        Self {
+            sign_up: SignUpPolicy::Invite,
+            billing: Billing::Off,
+            public_url: "http://localhost:8080",
+            sends_mail: false,
+        }
     }
 }
 
@@ -96,7 +102,7 @@ impl App {
             default_plan: PlanId::parse("starter").unwrap(),
             key_prefix: KeyPrefix::parse("rk_live_").unwrap(),
             password_min_length: 15,
-            sends_mail: false,
+            sends_mail: setting.sends_mail,
         };
         let follower = Arc::new(Follower::default());
         let control =

@@ -15,5 +15,6 @@ mod getting_in;
 mod keys;
 mod labels;
 mod markup;
+mod notifications;
 mod plans;
 mod styles;

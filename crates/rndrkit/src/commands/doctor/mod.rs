@@ -1,9 +1,10 @@
-//! `rndrkit doctor`: looks at everything that a start and several nodes need, changes nothing (`--flush`
-//! apart), and says what to do. It works with the server down, and beside a running one.
+//! `rndrkit doctor`: looks at everything that a start and several nodes need, changes nothing (`--flush` and
+//! `--mail-to` apart), and says what to do. It works with the server down, and beside a running one.
 
 mod database;
 mod flush;
 mod folder;
+mod mail;
 mod network;
 mod nodes;
 mod postgres;
@@ -61,9 +62,17 @@ impl Finding {
     }
 }
 
-pub(super) async fn run(sources: &Sources, flush: bool, console: &mut Console<'_>) -> Exit {
+/// What is done only if asked for.
+pub(super) struct Extra {
+    /// Make every node read all again.
+    pub(super) flush: bool,
+    /// Send a test mail there.
+    pub(super) mail_to: Option<String>,
+}
+
+pub(super) async fn run(sources: &Sources, extra: &Extra, console: &mut Console<'_>) -> Exit {
     let (findings, if_failed) = match config::load(sources) {
-        Ok(resolved) => (examine(&resolved.settings, flush).await, Exit::No),
+        Ok(resolved) => (examine(&resolved.settings, extra).await, Exit::No),
         Err(mistakes) => {
             let advice = "mend these first; the other checks need them";
             (vec![Finding::fail("settings", mistakes.to_string(), advice)], Exit::Usage)
@@ -80,7 +89,7 @@ pub(super) async fn run(sources: &Sources, flush: bool, console: &mut Console<'_
     if failed { if_failed } else { Exit::Done }
 }
 
-async fn examine(settings: &Settings, flush: bool) -> Vec<Finding> {
+async fn examine(settings: &Settings, extra: &Extra) -> Vec<Finding> {
     let folder = &settings.storage.data_dir;
     let has_folder = DataFolder::is_in_use(folder);
     let is_running = has_folder || network::is_served(&settings.listeners).await;
@@ -90,7 +99,11 @@ async fn examine(settings: &Settings, flush: bool) -> Vec<Finding> {
     findings.extend(network::check_listeners(&settings.listeners, is_running));
     findings.extend(network::check_certificate(settings.listeners.tls.as_ref()));
     findings.extend(network::check_upstreams(&settings.gateway.routes).await);
-    if flush {
+    findings.extend(mail::check(settings).await);
+    if let Some(recipient) = &extra.mail_to {
+        findings.push(mail::send_trial(settings, recipient).await);
+    }
+    if extra.flush {
         findings.push(flush::run(&settings.storage.database, has_folder).await);
     }
     findings
