@@ -28,6 +28,7 @@ mod sign_in;
 mod throttle;
 mod tokens;
 mod usage;
+mod usage_report;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -51,6 +52,7 @@ pub use sessions::{OpenedSession, SessionView};
 pub use settings::{Billing, ControlSettings, SignUpPolicy};
 pub use sign_in::SignUpInput;
 pub use usage::UsageQuery;
+pub use usage_report::{UsageOf, UsageRange, UsageReport, UsageRows, UsageSeries};
 
 /// A thing just made, with the secret that its answer shows once.
 #[derive(Debug)]

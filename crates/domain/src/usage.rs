@@ -131,6 +131,12 @@ pub struct UsageCounts {
 }
 
 impl UsageCounts {
+    /// All requests together.
+    #[must_use]
+    pub const fn requests(self) -> u64 {
+        self.allowed.saturating_add(self.limited).saturating_add(self.refused)
+    }
+
     /// Both together.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {
@@ -175,6 +181,17 @@ pub struct KeyUsage {
     /// How long the stretch is.
     pub period: UsagePeriod,
     /// Where it begins; stretches are counted in UTC.
+    pub starts_at: Timestamp,
+    /// Counted in it.
+    pub counts: UsageCounts,
+}
+
+/// What one key, or several together, did in one stretch of time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageSum {
+    /// The key; none for those that are not named.
+    pub key_id: Option<KeyId>,
+    /// Where the stretch begins.
     pub starts_at: Timestamp,
     /// Counted in it.
     pub counts: UsageCounts,

@@ -1,8 +1,9 @@
 //! Lists of an account's keys.
 
-use rndrkit_domain::id::AccountId;
+use rndrkit_domain::id::{AccountId, KeyId};
 use rndrkit_domain::key::ApiKey;
 use rndrkit_domain::time::Timestamp;
+use sea_orm::FromQueryResult as _;
 
 use crate::error::Error;
 use crate::keys::{KeyRow, key_columns};
@@ -12,6 +13,8 @@ use crate::value::{text, time};
 
 /// The most keys that a list without pages gives. A plan may allow more; the operator API pages.
 const MAX_LISTED_KEYS: u32 = 1_000;
+/// Ids that one statement names: parameters by name are compared with all before them on SQLite.
+const KEYS_PER_STATEMENT: usize = 100;
 
 fn read_keys(rows: Vec<KeyRow>) -> Result<Vec<ApiKey>, Error> {
     rows.into_iter().map(KeyRow::into_key).collect()
@@ -57,6 +60,23 @@ impl Store {
             )
             .await?;
         read_keys(rows)
+    }
+
+    /// Those of these keys that are the account's, whatever their status, in no order.
+    pub async fn find_keys(&self, account_id: AccountId, ids: &[KeyId]) -> Result<Vec<ApiKey>, Error> {
+        let mut keys = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(KEYS_PER_STATEMENT) {
+            let places: Vec<String> = (2..).take(ids.len()).map(|at| format!("${at}")).collect();
+            let sql = format!(
+                concat!("SELECT ", key_columns!(), " FROM api_keys AS k WHERE k.account_id = $1 AND k.id IN ({})"),
+                places.join(", ")
+            );
+            let values = [text(account_id)].into_iter().chain(ids.iter().map(text)).collect();
+            let rows = self.reader().rows_built(sql, values).await?;
+            let rows = rows.iter().map(|row| KeyRow::from_query_result(row, "").map_err(Error::from));
+            keys.extend(read_keys(rows.collect::<Result<_, _>>()?)?);
+        }
+        Ok(keys)
     }
 
     /// Keys that were revoked or expired between `since` and `now`, newest end first.

@@ -2,23 +2,33 @@
 
 use std::collections::BTreeMap;
 
-use rndrkit_domain::id::AccountId;
+use rndrkit_domain::id::{AccountId, KeyId};
 use rndrkit_domain::key_text::Digest;
 use rndrkit_domain::time::Timestamp;
-use rndrkit_domain::usage::{AnswerCounts, KeyUsage, LastUse, UsageCounts, UsageDelta, UsagePeriod};
+use rndrkit_domain::usage::{
+    AnswerCounts, KeyUsage, LastUse, UsageCounts, UsageDelta, UsagePeriod, UsageSum,
+};
 use sea_orm::{FromQueryResult, Value};
 
 use crate::error::Error;
 use crate::open::Store;
 use crate::secret_hours;
-use crate::sql::{Transaction, placeholders};
-use crate::value::{count, digest, read_count, read_id, read_time, text, time};
+use crate::sql::{TextRow, Transaction, placeholders};
+use crate::value::{count, digest, read_count, read_id, read_optional_id, read_time, text, time};
 
+/// The most keys that sums are given for one by one; a chart shows fewer.
+const MAX_NAMED_KEYS: usize = 50;
 /// Rows of one statement: with eleven parameters each well below SQLite's limit of 32,766.
 const ROWS_PER_STATEMENT: usize = 500;
 
 /// Key, period and start of a row; rows are written in this order, so that writers never wait in a circle.
 type UsageKey = (String, &'static str, i64);
+
+/// Sums of whole numbers are of another type than the numbers on PostgreSQL.
+const SUMS: &str = "CAST(sum(allowed) AS BIGINT) AS allowed, CAST(sum(limited) AS BIGINT) AS limited,
+    CAST(sum(refused) AS BIGINT) AS refused, CAST(sum(successful) AS BIGINT) AS successful,
+    CAST(sum(redirection) AS BIGINT) AS redirection, CAST(sum(client_error) AS BIGINT) AS client_error,
+    CAST(sum(server_error) AS BIGINT) AS server_error";
 
 #[derive(FromQueryResult)]
 struct UsageRow {
@@ -34,20 +44,30 @@ struct UsageRow {
 }
 
 impl UsageRow {
-    fn into_usage(self, period: UsagePeriod) -> Result<KeyUsage, Error> {
+    fn counts(&self) -> Result<UsageCounts, Error> {
         let answers = AnswerCounts {
             successful: read_count(self.successful)?,
             redirection: read_count(self.redirection)?,
             client_error: read_count(self.client_error)?,
             server_error: read_count(self.server_error)?,
         };
-        let counts = UsageCounts {
+        Ok(UsageCounts {
             allowed: read_count(self.allowed)?,
             limited: read_count(self.limited)?,
             refused: read_count(self.refused)?,
             answers,
-        };
-        Ok(KeyUsage { key_id: read_id(&self.key_id)?, period, starts_at: read_time(self.starts_at), counts })
+        })
+    }
+
+    fn into_usage(self, period: UsagePeriod) -> Result<KeyUsage, Error> {
+        let (key_id, starts_at) = (read_id(&self.key_id)?, read_time(self.starts_at));
+        Ok(KeyUsage { key_id, period, starts_at, counts: self.counts()? })
+    }
+
+    fn into_sum(self) -> Result<UsageSum, Error> {
+        let key_id = Some(self.key_id.as_str()).filter(|id| !id.is_empty());
+        let (key_id, starts_at) = (read_optional_id(key_id)?, read_time(self.starts_at));
+        Ok(UsageSum { key_id, starts_at, counts: self.counts()? })
     }
 }
 
@@ -93,6 +113,76 @@ impl Store {
             )
             .await?;
         rows.into_iter().map(|row| row.into_usage(period)).collect()
+    }
+
+    /// What one key did in the stretches that begin from `from` until before `to`, the oldest `limit` of them.
+    pub async fn list_key_usage(
+        &self,
+        key_id: KeyId,
+        period: UsagePeriod,
+        (from, to): (Timestamp, Timestamp),
+        limit: u32,
+    ) -> Result<Vec<KeyUsage>, Error> {
+        let rows: Vec<UsageRow> = self
+            .reader()
+            .all(
+                "SELECT key_id, starts_at, allowed, limited, refused,
+                        successful, redirection, client_error, server_error FROM usage
+                 WHERE key_id = $1 AND period = $2 AND starts_at >= $3 AND starts_at < $4
+                 ORDER BY starts_at LIMIT $5",
+                [text(key_id), text(period.as_str()), time(from), time(to), count(u64::from(limit))],
+            )
+            .await?;
+        rows.into_iter().map(|row| row.into_usage(period)).collect()
+    }
+
+    /// The keys of an account that were used in that time, most requests first, at most `limit`.
+    pub async fn list_busiest_keys(
+        &self,
+        account_id: AccountId,
+        period: UsagePeriod,
+        (from, to): (Timestamp, Timestamp),
+        limit: u32,
+    ) -> Result<Vec<KeyId>, Error> {
+        let rows: Vec<TextRow> = self
+            .reader()
+            .all(
+                "SELECT key_id AS value FROM usage
+                 WHERE account_id = $1 AND period = $2 AND starts_at >= $3 AND starts_at < $4
+                 GROUP BY key_id ORDER BY sum(allowed + limited + refused) DESC, key_id LIMIT $5",
+                [text(account_id), text(period.as_str()), time(from), time(to), count(u64::from(limit))],
+            )
+            .await?;
+        rows.iter().map(|row| read_id(&row.value)).collect()
+    }
+
+    /// What an account's keys did in each stretch of that time: `named` keys one by one (at most 50), all others
+    /// together. However many keys there are, there are at most `named` + 1 sums for each stretch.
+    pub async fn sum_usage(
+        &self,
+        account_id: AccountId,
+        period: UsagePeriod,
+        (from, to): (Timestamp, Timestamp),
+        named: &[KeyId],
+    ) -> Result<Vec<UsageSum>, Error> {
+        let named = named.get(..MAX_NAMED_KEYS).unwrap_or(named);
+        let mut values = vec![text(account_id), text(period.as_str()), time(from), time(to)];
+        let places: Vec<String> = (values.len()..).take(named.len()).map(|at| format!("${}", at + 1)).collect();
+        let who = if places.is_empty() {
+            "''".to_owned()
+        } else {
+            format!("CASE WHEN key_id IN ({}) THEN key_id ELSE '' END", places.join(", "))
+        };
+        values.extend(named.iter().map(text));
+        let sql = format!(
+            "SELECT who AS key_id, starts_at, {SUMS} FROM
+                 (SELECT {who} AS who, starts_at, allowed, limited, refused,
+                         successful, redirection, client_error, server_error FROM usage
+                  WHERE account_id = $1 AND period = $2 AND starts_at >= $3 AND starts_at < $4) AS counted
+             GROUP BY who, starts_at ORDER BY starts_at, who"
+        );
+        let rows = self.reader().rows_built(sql, values).await?;
+        rows.iter().map(|row| UsageRow::from_query_result(row, "")?.into_sum()).collect()
     }
 
     /// Drops counts that began before each period's moment, at most `batch` of each; how many went.

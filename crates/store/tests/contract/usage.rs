@@ -11,10 +11,13 @@ use rndrkit_testkit::database::TestDatabase;
 use rndrkit_testkit::on_both_databases;
 use sea_orm::{ConnectionTrait as _, Statement};
 
-use crate::builders::{at, behind, digest, open, tamper};
+use crate::builders::{account, at, behind, digest, key, open, tamper};
 
 on_both_databases!(
     counts_add_up_by_minute_hour_and_day,
+    sums_name_some_keys_and_add_up_the_others,
+    one_keys_use_is_its_own,
+    keys_are_found_by_id_within_their_account,
     writing_more_rows_than_one_statement_holds,
     concurrent_writers_lose_nothing,
     each_period_is_dropped_on_its_own_time,
@@ -96,6 +99,65 @@ async fn counts_add_up_by_minute_hour_and_day(database: &TestDatabase) {
     assert_eq!(seen, [(UsagePeriod::Minute, 17), (UsagePeriod::Minute, 5)]);
     let oldest = store.list_usage(account, UsagePeriod::Day, (day(0), day(2)), 1).await.unwrap();
     assert_eq!(oldest.iter().map(|usage| usage.starts_at).collect::<Vec<_>>(), [day(0)]);
+}
+
+async fn sums_name_some_keys_and_add_up_the_others(database: &TestDatabase) {
+    let store = open(database).await;
+    let (_, account) = ids();
+    let keys: Vec<KeyId> = (0..4).map(|_| ids().0).collect();
+    let mut deltas: Vec<_> = keys.iter().zip([1, 50, 7, 3]).map(|(key, n)| delta(*key, account, 0, n)).collect();
+    deltas.push(delta(keys[0], account, DAY, 4));
+    deltas.push(delta(ids().0, ids().1, 0, 999));
+    store.record_usage(&deltas, &[]).await.unwrap();
+    let span = (day(0), day(2));
+    let busiest = store.list_busiest_keys(account, UsagePeriod::Day, span, 3).await.unwrap();
+    assert_eq!(busiest, [keys[1], keys[0], keys[2]], "limited and refused requests count: 53, 11, 10, 6");
+    let sums = store.sum_usage(account, UsagePeriod::Day, span, &busiest[..2]).await.unwrap();
+    let mut seen: Vec<_> = sums.iter().map(|sum| (sum.starts_at, sum.key_id, sum.counts.allowed)).collect();
+    seen.sort_unstable();
+    let mut expected = vec![
+        (day(0), None, 10),
+        (day(0), Some(keys[0]), 1),
+        (day(0), Some(keys[1]), 50),
+        (day(1), Some(keys[0]), 4),
+    ];
+    expected.sort_unstable();
+    assert_eq!(seen, expected);
+    assert!(sums.windows(2).all(|pair| pair[0].starts_at <= pair[1].starts_at), "by start");
+    let others = sums.iter().find(|sum| sum.key_id.is_none()).unwrap().counts;
+    assert_eq!(others, UsageCounts { allowed: 10, limited: 2, refused: 4, answers: answers(10) });
+    let together = store.sum_usage(account, UsagePeriod::Day, span, &[]).await.unwrap();
+    assert_eq!(together.iter().map(|sum| sum.counts.allowed).collect::<Vec<_>>(), [61, 4]);
+    assert_eq!(store.sum_usage(ids().1, UsagePeriod::Day, span, &keys).await.unwrap(), []);
+}
+
+async fn one_keys_use_is_its_own(database: &TestDatabase) {
+    let store = open(database).await;
+    let (key, account) = ids();
+    let deltas = [delta(key, account, 0, 1), delta(key, account, DAY, 2), delta(ids().0, account, 0, 9)];
+    store.record_usage(&deltas, &[]).await.unwrap();
+    let own = store.list_key_usage(key, UsagePeriod::Day, (day(0), day(2)), 10).await.unwrap();
+    let seen: Vec<_> = own.iter().map(|usage| (usage.starts_at, usage.counts.allowed)).collect();
+    assert_eq!(seen, [(day(0), 1), (day(1), 2)]);
+    assert_eq!(store.list_key_usage(key, UsagePeriod::Day, (day(0), day(1)), 10).await.unwrap().len(), 1);
+    assert_eq!(store.list_key_usage(key, UsagePeriod::Day, (day(0), day(2)), 1).await.unwrap().len(), 1);
+}
+
+async fn keys_are_found_by_id_within_their_account(database: &TestDatabase) {
+    let store = open(database).await;
+    let (ada, bob) = (account(&store, "ada").await.id, account(&store, "bob").await.id);
+    let mut wanted = Vec::new();
+    for second in 2..5 {
+        wanted.push(key(&store, ada, second).await.0.id);
+    }
+    wanted.extend((0..120).map(|_| ids().0));
+    wanted.push(key(&store, bob, 6).await.0.id);
+    let mut found: Vec<_> = store.find_keys(ada, &wanted).await.unwrap().iter().map(|key| key.id).collect();
+    found.sort_unstable();
+    let mut expected = wanted[..3].to_vec();
+    expected.sort_unstable();
+    assert_eq!(found, expected);
+    assert_eq!(store.find_keys(ada, &[]).await.unwrap(), []);
 }
 
 async fn writing_more_rows_than_one_statement_holds(database: &TestDatabase) {
