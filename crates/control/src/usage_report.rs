@@ -275,7 +275,8 @@ fn sum<'a>(counts: impl IntoIterator<Item = &'a UsageCounts>) -> UsageCounts {
 }
 
 fn in_buckets(starts: &[Timestamp], range: UsageRange, sums: &[&UsageSum]) -> Vec<UsageCounts> {
-    let of = |start: Timestamp| sums.iter().filter(move |sum| sum.starts_at.floor_to(range.bucket()) == start);
+    let of =
+        |start: Timestamp| sums.iter().filter(move |sum| sum.starts_at.floor_to(range.bucket()) == start);
     starts.iter().map(|start| sum(of(*start).map(|one| &one.counts))).collect()
 }
 
@@ -289,7 +290,10 @@ fn busiest(sums: &[UsageSum]) -> Option<(Timestamp, u64)> {
             _ => stretches.push((sum.starts_at, requests)),
         }
     }
-    stretches.into_iter().filter(|(_, total)| *total > 0).reduce(|best, next| if next.1 > best.1 { next } else { best })
+    stretches
+        .into_iter()
+        .filter(|(_, total)| *total > 0)
+        .reduce(|best, next| if next.1 > best.1 { next } else { best })
 }
 
 #[cfg(test)]
@@ -320,8 +324,13 @@ mod tests {
 
     #[test]
     fn hours_are_added_up_into_the_bucket_they_lie_in() {
-        let hour = |text: &str, number| UsageSum { key_id: None, starts_at: at(text), counts: allowed(number) };
-        let sums = [hour("2026-11-23T06:00:00Z", 3), hour("2026-11-23T11:00:00Z", 4), hour("2026-11-23T12:00:00Z", 9)];
+        let hour =
+            |text: &str, number| UsageSum { key_id: None, starts_at: at(text), counts: allowed(number) };
+        let sums = [
+            hour("2026-11-23T06:00:00Z", 3),
+            hour("2026-11-23T11:00:00Z", 4),
+            hour("2026-11-23T12:00:00Z", 9),
+        ];
         let starts = [at("2026-11-23T00:00:00Z"), at("2026-11-23T06:00:00Z"), at("2026-11-23T12:00:00Z")];
         let sums: Vec<&UsageSum> = sums.iter().collect();
         assert_eq!(in_buckets(&starts, UsageRange::Week, &sums), [allowed(0), allowed(7), allowed(9)]);
@@ -329,7 +338,8 @@ mod tests {
 
     #[test]
     fn the_busiest_stretch_counts_all_keys_and_is_the_earliest_of_equals() {
-        let sum = |text: &str, number| UsageSum { key_id: None, starts_at: at(text), counts: allowed(number) };
+        let sum =
+            |text: &str, number| UsageSum { key_id: None, starts_at: at(text), counts: allowed(number) };
         let (nine, ten, eleven) = ("2026-11-23T09:00:00Z", "2026-11-23T10:00:00Z", "2026-11-23T11:00:00Z");
         let sums = [sum(nine, 5), sum(ten, 4), sum(ten, 2), sum(eleven, 6)];
         assert_eq!(busiest(&sums), Some((at(ten), 6)));

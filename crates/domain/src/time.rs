@@ -75,6 +75,18 @@ impl Timestamp {
         self.civil().strftime("%-d %b %Y").to_string()
     }
 
+    /// `23 Nov`: the UTC day where the year is known.
+    #[must_use]
+    pub fn day_for_people(self) -> String {
+        self.civil().strftime("%-d %b").to_string()
+    }
+
+    /// `14:05`: the UTC time of day.
+    #[must_use]
+    pub fn time_for_people(self) -> String {
+        self.civil().strftime("%H:%M").to_string()
+    }
+
     /// `23 Nov 2026, 14:05 UTC`: for tooltips and exact statements.
     #[must_use]
     pub fn exact_for_people(self) -> String {
@@ -212,6 +224,7 @@ mod tests {
         assert_eq!(moment.to_string().parse(), Ok(moment));
         assert_eq!(moment.date(), "2023-11-14");
         assert_eq!(moment.exact_for_people(), "14 Nov 2023, 22:13 UTC");
+        assert_eq!((moment.day_for_people(), moment.time_for_people()), ("14 Nov".into(), "22:13".into()));
     }
 
     #[test]

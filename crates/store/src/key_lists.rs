@@ -68,7 +68,11 @@ impl Store {
         for ids in ids.chunks(KEYS_PER_STATEMENT) {
             let places: Vec<String> = (2..).take(ids.len()).map(|at| format!("${at}")).collect();
             let sql = format!(
-                concat!("SELECT ", key_columns!(), " FROM api_keys AS k WHERE k.account_id = $1 AND k.id IN ({})"),
+                concat!(
+                    "SELECT ",
+                    key_columns!(),
+                    " FROM api_keys AS k WHERE k.account_id = $1 AND k.id IN ({})"
+                ),
                 places.join(", ")
             );
             let values = [text(account_id)].into_iter().chain(ids.iter().map(text)).collect();

@@ -167,7 +167,8 @@ impl Store {
     ) -> Result<Vec<UsageSum>, Error> {
         let named = named.get(..MAX_NAMED_KEYS).unwrap_or(named);
         let mut values = vec![text(account_id), text(period.as_str()), time(from), time(to)];
-        let places: Vec<String> = (values.len()..).take(named.len()).map(|at| format!("${}", at + 1)).collect();
+        let places: Vec<String> =
+            (values.len()..).take(named.len()).map(|at| format!("${}", at + 1)).collect();
         let who = if places.is_empty() {
             "''".to_owned()
         } else {

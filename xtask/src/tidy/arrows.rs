@@ -46,6 +46,7 @@ const FENCES: [(&str, &[&str]); 14] = [
     ("sqlx", &["rndrkit-store", "rndrkit-testkit"]),
     ("axum", &["rndrkit-server", "rndrkit", "rndrkit-axum-example"]),
     ("askama", &["rndrkit-server"]),
+    ("charts-rs", &["rndrkit-server"]),
     ("hyper", &["rndrkit-edge", "rndrkit", "rndrkit-bench"]),
     ("hyper-rustls", &["rndrkit-edge"]),
     ("hyper-util", &["rndrkit-edge", "rndrkit", "rndrkit-testkit", "rndrkit-bench"]),

@@ -41,9 +41,12 @@ type Row = (&'static str, &'static str, Guard, &'static [u16], Body);
 const ROWS: &[Row] = &[
     ("DELETE", "/api/rk/keys/self", Key, &[200], Body::None),
     ("GET", "/", Page, &[200], Body::None),
+    ("GET", "/usage", Page, &[200], Body::None),
+    ("GET", "/usage.csv", Page, &[200], Body::None),
     ("GET", "/settings", Page, &[200], Body::None),
     ("GET", "/settings/api-keys", Gate, &[303], Body::None),
     ("GET", "/settings/api-keys/new", Page, &[200], Body::None),
+    ("GET", "/settings/api-keys/{id}", Page, &[200], Body::None),
     ("GET", "/settings/api-keys/{id}/delete", Page, &[200], Body::None),
     ("GET", "/settings/api-keys/{id}/label", Page, &[200], Body::None),
     ("GET", "/billing", Page, &[200], Body::None),

@@ -24,6 +24,7 @@ const CSS: &str = concat!(
     include_str!("../../assets/layout.css"),
     include_str!("../../assets/controls.css"),
     include_str!("../../assets/content.css"),
+    include_str!("../../assets/usage.css"),
 );
 const JS: &str = include_str!("../../assets/app.js");
 const ICON: &str = include_str!("../../assets/icon.svg");

@@ -9,10 +9,12 @@ pub mod view;
 mod answer;
 mod billing;
 mod cookie;
+mod counted;
 mod failure;
 mod form;
 mod guard;
 mod key_actions;
+mod key_page;
 mod notifications;
 mod key_label;
 mod overview;
@@ -22,6 +24,7 @@ mod sign_in;
 mod sign_up;
 mod state;
 mod told;
+mod usage;
 mod visitor;
 
 use axum::Router;
@@ -49,10 +52,13 @@ pub fn page_routes() -> Vec<PageRoute> {
     let form = |path, handler| PageRoute { method: Method::POST, path, handler };
     vec![
         page("/", get(overview::show)),
+        page("/usage", get(usage::show)),
+        page("/usage.csv", get(usage::download)),
         page("/settings", get(settings::show)),
         page("/settings/api-keys", get(settings::to_section)),
         form("/settings/api-keys", post(key_actions::create)),
         page("/settings/api-keys/new", get(key_actions::new)),
+        page("/settings/api-keys/{id}", get(key_page::show)),
         page("/settings/api-keys/{id}/delete", get(key_actions::ask_delete)),
         form("/settings/api-keys/{id}/delete", post(key_actions::delete)),
         form("/settings/notifications", post(notifications::choose)),

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use rndrkit_domain::id::KeyId;
 
 /// The pages that a person may be sent back to.
-const PAGES: [&str; 4] = ["/", "/settings", "/billing", "/settings/api-keys/new"];
+const PAGES: [&str; 5] = ["/", "/usage", "/settings", "/billing", "/settings/api-keys/new"];
 /// The pages below a key's own address.
 const KEY_PAGES: [&str; 2] = ["delete", "label"];
 /// Longer fragments name nothing of ours.
@@ -20,11 +20,12 @@ pub(super) fn checked(text: &str) -> Option<String> {
     (page_ok && fragment_ok).then(|| text.to_owned())
 }
 
-/// `/settings/api-keys/{id}/delete` and its neighbours.
+/// `/settings/api-keys/{id}`, and `/settings/api-keys/{id}/delete` and its neighbours.
 fn is_key_page(path: &str) -> bool {
-    path.strip_prefix("/settings/api-keys/")
-        .and_then(|rest| rest.split_once('/'))
-        .is_some_and(|(id, page)| KEY_PAGES.contains(&page) && id.parse::<KeyId>().is_ok())
+    path.strip_prefix("/settings/api-keys/").is_some_and(|rest| match rest.split_once('/') {
+        Some((id, page)) => KEY_PAGES.contains(&page) && id.parse::<KeyId>().is_ok(),
+        None => rest.parse::<KeyId>().is_ok(),
+    })
 }
 
 /// The page that a form stands on, for sending somebody back whose session ended in between.

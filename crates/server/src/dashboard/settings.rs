@@ -253,32 +253,41 @@ fn known_keys(known: &KeyOverview, now: Timestamp, brand: &str) -> KnownKeys {
 }
 
 pub(super) fn key_row(key: &ApiKey, now: Timestamp) -> KeyRow {
-    let last_used = match key.last_used_at {
-        None if now.since(key.created_at) >= NEVER_USED_HINT => LastUsed::NeverForLong,
-        None => LastUsed::Never,
-        Some(at) if now.since(at) >= LONG_AGO_HINT => LastUsed::LongAgo(words::past(now, at)),
-        Some(at) => LastUsed::At(words::past(now, at)),
-    };
     KeyRow {
         id: key.id.to_string(),
         name: key.name.to_string(),
         environment: key.environment.as_ref().map(ToString::to_string),
         mask: key.mask.to_string(),
         created: words::day(key.created_at),
-        last_used,
+        last_used: last_used(key, now),
         expires: key.expires_at.map(|end| words::expiry(now, end)),
     }
 }
 
-fn past_row(key: &ApiKey, now: Timestamp, brand: &str) -> PastKeyRow {
-    let (ended, reason) = match key.revoked {
+pub(super) fn last_used(key: &ApiKey, now: Timestamp) -> LastUsed {
+    match key.last_used_at {
+        None if now.since(key.created_at) >= NEVER_USED_HINT => LastUsed::NeverForLong,
+        None => LastUsed::Never,
+        Some(at) if now.since(at) >= LONG_AGO_HINT => LastUsed::LongAgo(words::past(now, at)),
+        Some(at) => LastUsed::At(words::past(now, at)),
+    }
+}
+
+/// When a past key ended, and who ended it and why.
+pub(super) fn ended(key: &ApiKey, now: Timestamp, brand: &str) -> (Timestamp, String) {
+    match key.revoked {
         Some((at, RevokedReason::User)) => (at, "Deleted in the dashboard".to_owned()),
         Some((at, RevokedReason::Operator)) => (at, format!("Deleted by whoever runs {brand}")),
         Some((at, RevokedReason::Holder)) => (at, "Ended by someone who had the key".to_owned()),
         Some((at, RevokedReason::AccountDeleted)) => (at, "The account was deleted".to_owned()),
         None => (key.expires_at.unwrap_or(now), "Reached its expiry date".to_owned()),
-    };
+    }
+}
+
+fn past_row(key: &ApiKey, now: Timestamp, brand: &str) -> PastKeyRow {
+    let (ended, reason) = ended(key, now, brand);
     PastKeyRow {
+        id: key.id.to_string(),
         name: key.name.to_string(),
         environment: key.environment.as_ref().map(ToString::to_string),
         mask: key.mask.to_string(),

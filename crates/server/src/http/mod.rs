@@ -6,6 +6,7 @@ pub(crate) mod answer;
 pub(crate) mod authenticate;
 pub(crate) mod body;
 pub(crate) mod context;
+pub(crate) mod csv;
 pub(crate) mod idempotency;
 pub(crate) mod page;
 pub(crate) mod path;

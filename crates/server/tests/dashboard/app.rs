@@ -70,6 +70,7 @@ impl Default for Setting {
 
 pub struct App {
     pub control: Control,
+    pub store: Store,
     pub clock: Arc<ManualClock>,
     pub follower: Arc<Follower>,
     public_url: &'static str,
@@ -106,7 +107,8 @@ impl App {
         };
         let follower = Arc::new(Follower::default());
         let control =
-            Control::new(settings, store, clock.clone(), Arc::new(OsEntropy), follower.clone()).unwrap();
+            Control::new(settings, store.clone(), clock.clone(), Arc::new(OsEntropy), follower.clone())
+                .unwrap();
         let plans = vec![
             plan("starter", "Starter", false, 5),
             plan("pro", "Pro", false, 5),
@@ -116,7 +118,7 @@ impl App {
         control.sync_plans(plans).await.unwrap();
         let state = DashboardState::new(control.clone(), Arc::new(OsEntropy), "/api/rk/");
         let router = dashboard::router(state);
-        Self { control, clock, follower, public_url: setting.public_url, router, database }
+        Self { control, store, clock, follower, public_url: setting.public_url, router, database }
     }
 
     /// An account on a plan.

@@ -22,6 +22,9 @@ use rndrkit_server::dashboard::view::overview::OverviewPage;
 use rndrkit_server::dashboard::view::settings::{AccountSection, SettingsPage};
 use rndrkit_server::dashboard::view::{Field, words};
 
+#[path = "gallery_usage.rs"]
+mod usage;
+
 const NOW_MS: i64 = 1_795_442_700_000;
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
@@ -104,6 +107,7 @@ fn hard_names() -> Vec<KeyRow> {
 
 fn past_keys() -> Vec<PastKeyRow> {
     let past = |name: &str, four: &str, created: i64, ended: i64, reason: &str| PastKeyRow {
+        id: format!("key_{}", four.to_ascii_lowercase()),
         name: name.to_owned(),
         environment: (four == "mN4d").then(|| "CI/CD".to_owned()),
         mask: format!("rk_live_{four}"),
@@ -468,5 +472,5 @@ fn errors() -> Vec<(&'static str, String)> {
 
 /// Every page, under a file name.
 pub fn all() -> Vec<(&'static str, String)> {
-    [key_states(), key_forms(), other_pages(), gates(), errors()].concat()
+    [key_states(), key_forms(), other_pages(), usage::all(), gates(), errors()].concat()
 }

@@ -18,3 +18,4 @@ mod markup;
 mod notifications;
 mod plans;
 mod styles;
+mod usage;

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 const TOKENS: &str = include_str!("../../assets/tokens.css");
-const OTHERS: [(&str, &str); 4] = [
+const OTHERS: [(&str, &str); 5] = [
     ("base.css", include_str!("../../assets/base.css")),
     ("layout.css", include_str!("../../assets/layout.css")),
     ("controls.css", include_str!("../../assets/controls.css")),
     ("content.css", include_str!("../../assets/content.css")),
+    ("usage.css", include_str!("../../assets/usage.css")),
 ];
 
 fn without_comments(css: &str) -> String {
@@ -29,6 +30,8 @@ fn colours_and_sizes_are_named_in_the_tokens_and_used_by_name() {
                 });
                 assert!(!literal, "{file}: {line}");
             }
+            // A pattern of the page is named as an address in it.
+            let value = value.replace("url(#", "");
             for colour in ["#", "oklch", "rgb", "hsl"] {
                 assert!(!value.contains(colour), "{file}: {line}");
             }
@@ -101,8 +104,17 @@ const TEXT: &[(&str, &[&str])] = &[
     ("on-danger", &["danger", "danger-strong"]),
 ];
 /// Lines that show where a control is, and the ring of the focus.
-const CONTROLS: &[(&str, &[&str])] =
-    &[("control-line", &["surface"]), ("focus", &["page", "surface", "sunken"]), ("danger", &["surface"])];
+const CONTROLS: &[(&str, &[&str])] = &[
+    ("control-line", &["surface"]),
+    ("focus", &["page", "surface", "sunken"]),
+    ("danger", &["surface"]),
+    ("series-1", &["surface"]),
+    ("series-2", &["surface"]),
+    ("series-3", &["surface"]),
+    ("series-4", &["surface"]),
+    ("series-5", &["surface"]),
+    ("series-6", &["surface"]),
+];
 
 fn check(tokens: &HashMap<&str, &str>, pairs: &[(&str, &[&str])], least: f64, scheme: &str) {
     for (front, backs) in pairs {

@@ -105,7 +105,8 @@ async fn sums_name_some_keys_and_add_up_the_others(database: &TestDatabase) {
     let store = open(database).await;
     let (_, account) = ids();
     let keys: Vec<KeyId> = (0..4).map(|_| ids().0).collect();
-    let mut deltas: Vec<_> = keys.iter().zip([1, 50, 7, 3]).map(|(key, n)| delta(*key, account, 0, n)).collect();
+    let mut deltas: Vec<_> =
+        keys.iter().zip([1, 50, 7, 3]).map(|(key, n)| delta(*key, account, 0, n)).collect();
     deltas.push(delta(keys[0], account, DAY, 4));
     deltas.push(delta(ids().0, ids().1, 0, 999));
     store.record_usage(&deltas, &[]).await.unwrap();

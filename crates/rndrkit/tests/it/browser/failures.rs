@@ -28,6 +28,9 @@ async fn without_its_database_the_dashboard_says_so_and_comes_back() {
     assert!(!ada.sees("may or may not have happened").await, "a page that was only opened changed nothing");
     assert!(!ada.sees("No keys yet").await && !ada.sees("No active keys").await);
     look_at(&ada, "failure").await;
+    ada.open("/usage?range=30d").await;
+    ada.see("We cannot answer right now").await;
+    assert!(!ada.sees("No requests").await, "what is not known looks like nothing");
 
     postgres.start().await;
     ada.wait("the settings", async || {

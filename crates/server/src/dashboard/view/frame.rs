@@ -16,6 +16,8 @@ pub struct AssetUrls {
 pub enum Place {
     /// `/`.
     Overview,
+    /// `/usage`.
+    Usage,
     /// `/settings` and what is below it.
     Settings,
     /// `/billing`.
@@ -28,6 +30,7 @@ impl Place {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Overview => "overview",
+            Self::Usage => "usage",
             Self::Settings => "settings",
             Self::Billing => "billing",
         }

@@ -108,6 +108,8 @@ impl LastUsed {
 /// A key that works no more.
 #[derive(Debug, Clone)]
 pub struct PastKeyRow {
+    /// Id.
+    pub id: String,
     /// Name.
     pub name: String,
     /// Where it was used.

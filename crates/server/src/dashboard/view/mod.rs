@@ -4,6 +4,7 @@
 
 pub mod billing;
 pub mod browser_words;
+pub mod chart;
 pub mod errors;
 pub mod frame;
 pub mod gate;
@@ -11,6 +12,7 @@ pub mod keys;
 pub mod notifications;
 pub mod overview;
 pub mod settings;
+pub mod usage;
 pub mod words;
 
 /// A text field of a form, as typed, with what is wrong about it.

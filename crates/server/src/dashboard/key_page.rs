@@ -1,0 +1,84 @@
+//! `GET /settings/api-keys/{id}`: one key, active or past, and what it did.
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use rndrkit_domain::account::AccountStatus;
+use rndrkit_domain::key::{ApiKey, KeyStatus};
+use rndrkit_domain::time::Timestamp;
+
+use super::answer;
+use super::counted;
+use super::failure::Failure;
+use super::form::PageQuery;
+use super::key_actions::{key_id, plan_name};
+use super::settings::{ended, frame, last_used, plan_names};
+use super::state::DashboardState;
+use super::usage::{self, Asked};
+use super::view::frame::Place;
+use super::view::usage::{KeyFacts, KeyPage, NothingNext};
+use super::view::words;
+use super::visitor::SignedIn;
+
+pub(super) async fn show(
+    State(state): State<DashboardState>,
+    who: SignedIn,
+    Path(id): Path<String>,
+    PageQuery(asked): PageQuery<Asked>,
+) -> Result<Response, Failure> {
+    let (id, range) = (key_id(&id)?, asked.range());
+    let control = state.control();
+    let key = control.get_key(&who.context, id).await?;
+    let now = control.now();
+    let report = usage::known(control.key_usage_report(&who.context, id, range).await)?;
+    let next = match &report {
+        Some(report) if counted::is_nothing(report) => Some(if key.status(now) != KeyStatus::Active {
+            NothingNext::Past
+        } else if report.plan.api_access {
+            NothingNext::Call(state.sample())
+        } else {
+            let names = plan_names(&control.list_plans().await?);
+            NothingNext::Upgrade(usage::without_access(&report.plan.name, &names.with_access))
+        }),
+        _ => None,
+    };
+    let path = format!("/settings/api-keys/{id}");
+    let section = usage::section(report.as_ref(), range, &path, Some(id), next)?;
+    let facts = match &report {
+        Some(report) => facts(&key, now, state.brand(), refusal(report.plan.api_access, who.account.status)),
+        None => facts(&key, now, state.brand(), None),
+    };
+    let frame = frame(&state, Place::Settings, &who.account, &plan_name(&state, &who).await);
+    Ok(answer::page(usage::status(report.as_ref()), &KeyPage { frame, key: facts, usage: section }))
+}
+
+/// Why an active key is refused all the same.
+fn refusal(api_access: bool, account: AccountStatus) -> Option<&'static str> {
+    if account == AccountStatus::Suspended {
+        Some("Answers 403 while the account is suspended")
+    } else if api_access {
+        None
+    } else {
+        Some("Answers 403 until the plan includes API access")
+    }
+}
+
+fn facts(key: &ApiKey, now: Timestamp, brand: &str, refused: Option<&str>) -> KeyFacts {
+    let active = key.status(now) == KeyStatus::Active;
+    let (status, end) = if active {
+        let end = key.expires_at.map(|end| ("Expiry", words::expiry(now, end)));
+        (refused.unwrap_or("Active").to_owned(), end)
+    } else {
+        let (at, reason) = ended(key, now, brand);
+        (reason, Some(("Ended", words::past(now, at))))
+    };
+    KeyFacts {
+        id: key.id.to_string(),
+        name: key.name.to_string(),
+        mask: key.mask.to_string(),
+        active,
+        status,
+        created: words::day(key.created_at),
+        last_used: last_used(key, now),
+        end,
+    }
+}
