@@ -40,7 +40,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
 ];
 
 /// Libraries that belong to one part of the product, and the packages that may use them.
-const FENCES: [(&str, &[&str]); 14] = [
+const FENCES: [(&str, &[&str]); 15] = [
     ("sea-orm", &["rndrkit-store", "rndrkit-testkit", "rndrkit-bench"]),
     ("sea-orm-migration", &["rndrkit-store"]),
     ("sqlx", &["rndrkit-store", "rndrkit-testkit"]),
