@@ -5,6 +5,7 @@
 //! verifier's). [`Control`] is cheap to clone.
 
 mod accounts;
+mod activity;
 mod audit;
 mod confirm;
 mod cursor;
@@ -38,6 +39,10 @@ use rndrkit_domain::time::{Clock, Timestamp};
 use rndrkit_store::{Change, Store};
 
 pub use accounts::{AccountPatch, AccountView, ChangedAccount, NewAccountInput};
+pub use activity::{
+    Activity, ActivityChoices, ActivityFile, ActivityKind, ActivityNames, ActivityPage, ActivityQuery,
+    MAX_FILE_EVENTS, Person,
+};
 pub use confirm::{BoxFuture, Confirm, ConfirmError, Confirmation};
 pub use cursor::{Cursor, Page, PageQuery};
 pub use error::{Error, InvalidField};
@@ -48,6 +53,7 @@ pub use notifications::NotificationSettings;
 pub use principal::{Context, Principal};
 pub use relabel::KeyPatch;
 pub use replay::Unfinished;
+pub use rndrkit_store::ChainedEvent;
 pub use sessions::{OpenedSession, SessionView};
 pub use settings::{Billing, ControlSettings, SignUpPolicy};
 pub use sign_in::SignUpInput;

@@ -55,8 +55,9 @@ impl Control {
         let (user, stored) = found.unzip();
         let right = self.inner.hasher.verify(password.to_owned(), stored).await?;
         let at = self.now();
+        let tried = user.clone();
         let Some(user) = user.filter(|_| right) else {
-            self.record_failure(origin, at).await?;
+            self.record_failure(tried.as_ref(), origin, at).await?;
             return Err(Error::SignInRefused);
         };
         self.inner.throttle.succeeded(account, origin.ip);
@@ -69,16 +70,24 @@ impl Control {
         Ok(OpenedSession { token: opening.token, account_id, expires_at, return_to: None })
     }
 
-    /// The same event for unknown addresses and wrong passwords, so that both take the same. It names
-    /// nobody: the address typed may be a password typed into the wrong field.
-    async fn record_failure(&self, origin: &Origin, at: Timestamp) -> Result<(), Error> {
+    /// The same event for unknown addresses and wrong passwords, so that both take the same. Of a person whose
+    /// address it was it has the ids, so that their account sees it; it never has what was typed, which may be a
+    /// password typed into the wrong field.
+    async fn record_failure(
+        &self,
+        tried: Option<&User>,
+        origin: &Origin,
+        at: Timestamp,
+    ) -> Result<(), Error> {
         tracing::info!(ip = ?origin.ip, "a sign-in was refused");
         if !self.inner.throttle.may_record(self.inner.clock.monotonic()) {
             return Ok(());
         }
         let context = Context { principal: Principal::Anonymous, origin: origin.clone() };
-        let nobody = Subject::User(UserId::generate(at, self.entropy()));
-        let event = self.event(&context, at, Action::UserSignInFailed, None, nobody);
+        let nobody = UserId::generate(at, self.entropy());
+        let subject = Subject::User(tried.map_or(nobody, |user| user.id));
+        let account_id = tried.map(|user| user.account_id);
+        let event = self.event(&context, at, Action::UserSignInFailed, account_id, subject);
         Ok(self.store().append_event(self.change(at), event).await?)
     }
 

@@ -81,6 +81,7 @@ fn announce(settings: &Settings, server: &Server) {
     say(&mut out, &format!("  Operator API        http://{}  ({token})", server.internal));
     say_nodes(&mut out, settings, server);
     say_routes(&mut out, settings, server);
+    say_signing(server);
     say_warnings(settings, server.is_new_prefix);
     if let Some(link) = &server.first_account_link {
         say(&mut out, &format!("Create the first account: {}", link.url.reveal()));
@@ -102,6 +103,16 @@ fn say_nodes(out: &mut impl Write, settings: &Settings, server: &Server) {
              (trust_seconds = {trust})"
         ),
     );
+}
+
+/// Whose signatures the audit trail carries: a copy of this line, kept elsewhere, is what to check them with.
+fn say_signing(server: &Server) {
+    match &server.audit_public_key {
+        Some(public_key) => tracing::info!(%public_key, "the audit trail is signed"),
+        None => tracing::warn!(
+            "the audit trail is not signed: set audit_signing_key (openssl rand -hex 32), the same on every node"
+        ),
+    }
 }
 
 /// What calls with a key reach: what an operator wants to see confirmed.

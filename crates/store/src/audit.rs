@@ -2,19 +2,18 @@
 
 use rndrkit_domain::audit::{Actor, ActorType, NewEvent, StoredEvent};
 use rndrkit_domain::id::AccountId;
-use rndrkit_domain::time::Timestamp;
 use sea_orm::FromQueryResult;
 use serde_json::{Map, Value as Json};
 use sha2::{Digest as _, Sha256};
 
-use crate::audit_chain::{self, Link, Personal, Public};
+use crate::audit_chain::{Link, LinkedRow, Personal, Public};
 use crate::change::Change;
 use crate::error::Error;
 use crate::open::Store;
 use crate::outbox;
 use crate::page::{Page, probe};
-use crate::sql::{NumberRow, Transaction};
-use crate::value::{bytes, count, optional_text, read_id, read_optional_id, read_time, text, time};
+use crate::sql::Transaction;
+use crate::value::{bytes, optional_text, read_id, read_optional_id, read_time, text};
 
 /// Appends events in order, and puts aside the mail that tells of them. The trail's head is one row, so this
 /// comes after everything but the feed.
@@ -153,32 +152,52 @@ pub(crate) struct EventRow {
 
 impl EventRow {
     pub(crate) fn into_event(self) -> Result<(i64, StoredEvent), Error> {
-        let details: Map<String, Json> = serde_json::from_str(&self.details)
-            .map_err(|_| Error::corrupt("an audit event's details are not JSON"))?;
-        let details = details
-            .into_iter()
-            .map(|(name, value)| (name, value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
-            .collect();
-        let kind = ActorType::parse(&self.actor_type);
         let event = StoredEvent {
             id: read_id(&self.id)?,
             at: read_time(self.at),
             action: self.action,
-            actor: Actor {
-                kind: kind.ok_or_else(|| Error::corrupt("an audit event's kind of actor"))?,
-                id: self.actor_id,
-                name: self.actor_name,
-            },
+            actor: read_actor(&self.actor_type, self.actor_id, self.actor_name)?,
             account_id: read_optional_id(self.account_id.as_deref())?,
             target_kind: self.target_type,
             target_id: self.target_id,
             ip: self.ip,
             user_agent: self.user_agent,
             request_id: self.request_id,
-            details,
+            details: read_details(&self.details)?,
         };
         Ok((self.seq, event))
     }
+}
+
+fn read_actor(kind: &str, id: Option<String>, name: Option<String>) -> Result<Actor, Error> {
+    let kind = ActorType::parse(kind).ok_or_else(|| Error::corrupt("an audit event's kind of actor"))?;
+    Ok(Actor { kind, id, name })
+}
+
+fn read_details(text: &str) -> Result<Vec<(String, String)>, Error> {
+    let details: Map<String, Json> =
+        serde_json::from_str(text).map_err(|_| Error::corrupt("an audit event's details are not JSON"))?;
+    let details = details.into_iter();
+    Ok(details
+        .map(|(name, value)| (name, value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+        .collect())
+}
+
+/// The event of a row that was read with its hashes.
+pub(crate) fn event_of_row(row: LinkedRow) -> Result<StoredEvent, Error> {
+    Ok(StoredEvent {
+        id: read_id(&row.id)?,
+        at: read_time(row.at),
+        action: row.action,
+        actor: read_actor(&row.actor_type, row.actor_id, row.actor_name)?,
+        account_id: read_optional_id(row.account_id.as_deref())?,
+        target_kind: row.target_type,
+        target_id: row.target_id,
+        ip: row.ip,
+        user_agent: row.user_agent,
+        request_id: row.request_id,
+        details: read_details(&row.details)?,
+    })
 }
 
 impl Store {
@@ -210,28 +229,5 @@ impl Store {
         };
         let items = rows.into_iter().map(EventRow::into_event).collect::<Result<_, _>>()?;
         Ok(Page::cut(items, limit))
-    }
-
-    /// Drops events older than `before` from the old end, at most `batch`; how many went. What is left
-    /// still verifies; the newest event stays.
-    pub async fn prune_audit(&self, before: Timestamp, batch: u32) -> Result<u64, Error> {
-        let cut: NumberRow = self
-            .reader()
-            .one(
-                "SELECT CASE WHEN young.seq < old.seq + $2 THEN young.seq ELSE old.seq + $2 END AS value
-                 FROM (SELECT COALESCE(min(seq), 0) AS seq FROM audit_events) AS old
-                 CROSS JOIN (
-                     SELECT COALESCE(min(seq), (SELECT seq FROM audit_head)) AS seq
-                     FROM audit_events WHERE at >= $1
-                 ) AS young",
-                [time(before), count(u64::from(batch))],
-            )
-            .await?;
-        self.writer().execute("DELETE FROM audit_events WHERE seq < $1", [cut.value.into()]).await
-    }
-
-    /// Recomputes every hash of the trail.
-    pub async fn verify_audit_chain(&self) -> Result<audit_chain::ChainReport, Error> {
-        audit_chain::verify(self.reader()).await
     }
 }

@@ -1,27 +1,12 @@
-//! How audit events are hashed, and the check that nobody has changed them since.
+//! How audit events are hashed, one by one. The check of a whole trail is in `audit_check`.
 //!
 //! What names a person is hashed apart, with a salt that is erased with it; the chain covers that hash only.
 
-use rndrkit_domain::time::Timestamp;
-use sea_orm::{ConnectionTrait, FromQueryResult};
+use sea_orm::FromQueryResult;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::error::Error;
-use crate::sql::Sql;
-
-/// Events that the check reads at once.
-const VERIFY_BATCH: i64 = 500;
-
-/// Result of checking the whole trail.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChainReport {
-    /// Events that were checked.
-    pub events: u64,
-    /// Position of the first event that does not fit; none when all do.
-    pub broken_at: Option<i64>,
-    /// When the oldest kept event happened.
-    pub oldest_at: Option<Timestamp>,
-}
+use crate::hex;
 
 /// The fields that can be erased.
 pub(crate) struct Personal<'a> {
@@ -109,31 +94,48 @@ impl Fields {
     }
 }
 
-#[derive(FromQueryResult)]
-struct LinkedRow {
-    seq: i64,
-    id: String,
-    at: i64,
-    action: String,
-    actor_type: String,
-    actor_id: Option<String>,
-    actor_name: Option<String>,
-    account_id: Option<String>,
-    target_type: String,
-    target_id: String,
-    ip: Option<String>,
-    user_agent: Option<String>,
-    request_id: Option<String>,
-    details: String,
-    personal_salt: Option<Vec<u8>>,
-    personal_hash: Vec<u8>,
-    previous_hash: Vec<u8>,
-    hash: Vec<u8>,
+/// An event with its place in the chain: a row of the table, a line of an export. Its fields are written as they
+/// are hashed; bytes are written in hex.
+#[derive(Debug, Clone, FromQueryResult, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LinkedRow {
+    pub(crate) seq: i64,
+    pub(crate) id: String,
+    #[serde(rename = "at_ms")]
+    pub(crate) at: i64,
+    pub(crate) action: String,
+    pub(crate) actor_type: String,
+    pub(crate) actor_id: Option<String>,
+    pub(crate) actor_name: Option<String>,
+    pub(crate) account_id: Option<String>,
+    pub(crate) target_type: String,
+    pub(crate) target_id: String,
+    pub(crate) ip: Option<String>,
+    pub(crate) user_agent: Option<String>,
+    pub(crate) request_id: Option<String>,
+    pub(crate) details: String,
+    #[serde(with = "hex::optional")]
+    pub(crate) personal_salt: Option<Vec<u8>>,
+    #[serde(with = "hex::required")]
+    pub(crate) personal_hash: Vec<u8>,
+    #[serde(with = "hex::required")]
+    pub(crate) previous_hash: Vec<u8>,
+    #[serde(with = "hex::required")]
+    pub(crate) hash: Vec<u8>,
 }
 
+/// The columns of a [`LinkedRow`].
+macro_rules! linked_columns {
+    () => {
+        "seq, id, at, action, actor_type, actor_id, actor_name, account_id, target_type, target_id, ip, user_agent,
+         request_id, details, personal_salt, personal_hash, previous_hash, hash"
+    };
+}
+pub(crate) use linked_columns;
+
 impl LinkedRow {
-    fn fits(&self, previous: Option<&(i64, Vec<u8>)>) -> bool {
-        let follows = previous.is_none_or(|(seq, hash)| self.seq == seq + 1 && self.previous_hash == *hash);
+    /// Whether its content gives its hash.
+    pub(crate) fn is_whole(&self) -> bool {
         let personal = Personal {
             actor_name: self.actor_name.as_deref(),
             ip: self.ip.as_deref(),
@@ -144,7 +146,7 @@ impl LinkedRow {
             None => personal.actor_name.is_none() && personal.ip.is_none() && personal.user_agent.is_none(),
         };
         let link = Link { previous: &self.previous_hash, personal: &self.personal_hash };
-        follows && personal_fits && self.public().hash(self.seq, &link).as_slice() == self.hash
+        personal_fits && self.public().hash(self.seq, &link).as_slice() == self.hash
     }
 
     fn public(&self) -> Public {
@@ -161,48 +163,4 @@ impl LinkedRow {
             details: self.details.clone(),
         }
     }
-}
-
-#[derive(FromQueryResult)]
-struct HeadRow {
-    seq: i64,
-    hash: Vec<u8>,
-}
-
-pub(crate) async fn verify<C: ConnectionTrait>(sql: &Sql<C>) -> Result<ChainReport, Error> {
-    let head: HeadRow = sql.one("SELECT seq, hash FROM audit_head", []).await?;
-    let mut report = ChainReport { events: 0, broken_at: None, oldest_at: None };
-    let mut last: Option<(i64, Vec<u8>)> = None;
-    loop {
-        let after = last.as_ref().map_or(0, |(seq, _)| *seq);
-        let rows = batch(sql, after, head.seq).await?;
-        if rows.is_empty() {
-            break;
-        }
-        for row in rows {
-            if !row.fits(last.as_ref()) {
-                report.broken_at = Some(row.seq);
-                return Ok(report);
-            }
-            report.oldest_at = report.oldest_at.or(Some(Timestamp::from_unix_ms(row.at)));
-            report.events += 1;
-            last = Some((row.seq, row.hash));
-        }
-    }
-    // The newest event is never dropped, so a missing tail is a broken chain too.
-    let (seq, hash) = last.unwrap_or((0, vec![0; 32]));
-    if seq != head.seq || hash != head.hash {
-        report.broken_at = Some(seq + 1);
-    }
-    Ok(report)
-}
-
-async fn batch<C: ConnectionTrait>(sql: &Sql<C>, after: i64, until: i64) -> Result<Vec<LinkedRow>, Error> {
-    sql.all(
-        "SELECT seq, id, at, action, actor_type, actor_id, actor_name, account_id, target_type, target_id,
-                ip, user_agent, request_id, details, personal_salt, personal_hash, previous_hash, hash
-         FROM audit_events WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3",
-        [after.into(), until.into(), VERIFY_BATCH.into()],
-    )
-    .await
 }

@@ -10,7 +10,8 @@ use std::str::FromStr as _;
 use rndrkit_domain::feed::{FeedKind, FeedNumber};
 use sea_orm::sqlx::sqlite::SqliteConnectOptions;
 
-use crate::audit_chain::{self, ChainReport};
+use crate::audit_check::ChainReport;
+use crate::audit_trail;
 use crate::change::Change;
 use crate::error::Error;
 use crate::feed::{self, News};
@@ -258,13 +259,13 @@ async fn compare(source: &Transaction, target: &Transaction) -> Result<Option<Mo
         }
         tables.push(MovedTable { name, rows: here.rows });
     }
-    let trail = audit_chain::verify(target).await?;
+    let trail = audit_trail::verify(target, &[]).await?;
     let number = head(target).await?;
     Ok(Some(MoveReport { tables, trail, number, already_there: true }))
 }
 
 async fn check_trail(source: &Transaction, target: &Transaction) -> Result<ChainReport, MoveError> {
-    let (here, there) = (audit_chain::verify(source).await?, audit_chain::verify(target).await?);
+    let (here, there) = (audit_trail::verify(source, &[]).await?, audit_trail::verify(target, &[]).await?);
     if here == there { Ok(there) } else { Err(MoveError::Trail) }
 }
 

@@ -5,8 +5,14 @@
 //! randomness (passed in), permission (control), caching (verifier). SQL and rows never leave this crate.
 
 mod accounts;
+mod activity;
+mod activity_file;
 mod audit;
 mod audit_chain;
+mod audit_check;
+mod audit_export;
+mod audit_signing;
+mod audit_trail;
 mod budgets;
 mod change;
 mod copy;
@@ -14,6 +20,7 @@ mod error;
 mod feed;
 mod flush;
 mod health;
+mod hex;
 mod idempotency;
 mod key_lists;
 mod keys;
@@ -44,7 +51,12 @@ mod verification;
 mod week;
 
 pub use accounts::{AccountFilter, AccountUpdate, NewAccount};
-pub use audit_chain::ChainReport;
+pub use activity::{ActivityActor, ActivityFilter, ActivityPlace, ChainedEvent};
+pub use activity_file::{ActivityFileReport, check_activity_file};
+pub use audit_check::{AuditFault, ChainReport, TrailStart};
+pub use audit_export::{ExportError, ExportSummary, check_audit_export};
+pub use audit_signing::{AuditPublicKey, AuditSignature, AuditSigner, NotAKey, SignatureKind};
+pub use audit_trail::{HeadSigning, KnownHead};
 pub use budgets::{BudgetDraw, BudgetGrant};
 pub use change::{Change, Committed};
 pub use copy::{MoveError, MoveReport, MovedTable, move_to_postgres};

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use rndrkit_domain::key_text::Secret;
+use rndrkit_store::AuditPublicKey;
 
 use crate::config::Hidden;
 
@@ -94,6 +95,12 @@ pub enum Command {
     Migrate(LocalArgs),
     /// Copy the SQLite database to a new file, also while the server runs
     Backup(BackupArgs),
+    /// The audit trail: write all of it to a file that can be checked anywhere
+    Audit {
+        /// What to do.
+        #[command(subcommand)]
+        command: AuditCommand,
+    },
     /// Move a stopped SQLite installation to an empty PostgreSQL database, for several nodes
     Move(MoveArgs),
     /// Check settings, data folder, database, ports and disk; works with the server down
@@ -105,6 +112,24 @@ pub enum Command {
 pub enum ConfigCommand {
     /// Print them; secrets stay hidden
     Show(ShowArgs),
+}
+
+/// What to do with the audit trail.
+#[derive(Debug, Subcommand)]
+pub enum AuditCommand {
+    /// Write all events and signatures to a new file; `doctor --audit-export` checks it
+    Export(ExportArgs),
+}
+
+/// `audit export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// File to write; it must not exist yet
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Output and settings.
+    #[command(flatten)]
+    pub local: LocalArgs,
 }
 
 /// `config show`.
@@ -149,6 +174,12 @@ pub struct DoctorArgs {
     /// Send a test mail to this address
     #[arg(long, value_name = "ADDRESS")]
     pub mail_to: Option<String>,
+    /// Check this export of the audit trail, and nothing else: no settings, no database
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["flush", "mail_to"])]
+    pub audit_export: Option<PathBuf>,
+    /// Key that may have signed the audit trail, 64 hexadecimal digits; may be given several times
+    #[arg(long, value_name = "KEY")]
+    pub audit_public_key: Vec<AuditPublicKey>,
     /// Output and settings.
     #[command(flatten)]
     pub local: LocalArgs,

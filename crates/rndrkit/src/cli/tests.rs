@@ -31,6 +31,7 @@ fn the_help_names_every_command() {
       config   The settings that hold, and where each came from
       migrate  Bring the database's schema up to date, without serving
       backup   Copy the SQLite database to a new file, also while the server runs
+      audit    The audit trail: write all of it to a file that can be checked anywhere
       move     Move a stopped SQLite installation to an empty PostgreSQL database, for several nodes
       doctor   Check settings, data folder, database, ports and disk; works with the server down
 

@@ -40,7 +40,10 @@ pub(super) async fn run(file: &Path, sources: &Sources, console: &mut Console<'_
         console.document(&json!({ "file": file.display().to_string(), "bytes": bytes }));
     } else {
         console.line(format!("{} holds the database as of now ({bytes} bytes).", file.display()));
-        console.line("The operator token is a file of its own in the data folder; keep a copy of it too.");
+        console.line(
+            "The operator token and the key that signs the audit trail are files of their own in the data folder; keep \
+             copies of them too, the key away from the database.",
+        );
         console.line(
             "To restore it: stop rndrkit, put it in the database's place, delete the -wal and -shm files, start, \
              and delete again what was deleted since: keys deleted after this copy was made would work again.",

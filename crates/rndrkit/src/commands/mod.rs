@@ -1,6 +1,7 @@
 //! What the commands do. Each gives back an [`Exit`]; only `main` ends the process.
 
 mod accounts;
+mod audit;
 mod backup;
 mod config_show;
 mod console;
@@ -17,7 +18,7 @@ mod usage;
 
 use std::process::ExitCode;
 
-use crate::cli::{Cli, Command, ConfigCommand, SettingFlags};
+use crate::cli::{AuditCommand, Cli, Command, ConfigCommand, SettingFlags};
 use crate::config::{self, DataFolderError, Environment, Mistakes, Sources};
 
 pub use console::Console;
@@ -155,16 +156,26 @@ async fn dispatch(cli: Cli, environment: &Environment, console: &mut Console<'_>
             console.json = backup.local.json;
             backup::run(&backup.file, &sources(config, environment, backup.local.flags), console).await
         }
+        Some(Command::Audit { command: AuditCommand::Export(export) }) => {
+            console.json = export.local.json;
+            audit::export(&export.file, &sources(config, environment, export.local.flags), console).await
+        }
         Some(Command::Move(args)) => {
             console.json = args.local.json;
             let sources = sources(config, environment, args.local.flags.clone());
             moving::run(args, environment, &sources, console).await
         }
         Some(Command::Doctor(doctor)) => {
-            let local = doctor.local;
-            console.json = local.json;
-            let extra = doctor::Extra { flush: doctor.flush, mail_to: doctor.mail_to };
-            Ok(doctor::run(&sources(config, environment, local.flags), &extra, console).await)
+            console.json = doctor.local.json;
+            if let Some(file) = &doctor.audit_export {
+                return doctor::run_on_export(file, &doctor.audit_public_key, console);
+            }
+            let extra = doctor::Extra {
+                flush: doctor.flush,
+                mail_to: doctor.mail_to,
+                audit_public_keys: doctor.audit_public_key,
+            };
+            Ok(doctor::run(&sources(config, environment, doctor.local.flags), &extra, console).await)
         }
         Some(Command::Serve(flags)) => serve(&sources(config, environment, flags)).await,
         None => serve(&sources(config, environment, SettingFlags::default())).await,

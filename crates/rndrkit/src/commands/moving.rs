@@ -156,7 +156,7 @@ fn document(report: &MoveReport, token: Option<&Path>) -> serde_json::Value {
         "moved": !report.already_there,
         "tables": tables,
         "audit_events": report.trail.events,
-        "audit_broken_at": report.trail.broken_at,
+        "audit_broken_at": report.trail.broken_at(),
         "feed_number": report.number,
         "operator_token_file": token.map(|path| path.display().to_string()),
     })
@@ -173,7 +173,7 @@ fn say(console: &mut Console<'_>, report: &MoveReport, database: &Path, token: O
         report.tables.iter().map(|table| [table.name.to_owned(), table.rows.to_string()]).collect();
     console.table(["TABLE", "ROWS"], &rows);
     console.line("");
-    console.line(match report.trail.broken_at {
+    console.line(match report.trail.broken_at() {
         None => format!("Audit trail: {} events, each fits the one before.", report.trail.events),
         Some(position) => format!(
             "Audit trail: event {position} does not fit the one before; that was so before the move, too."

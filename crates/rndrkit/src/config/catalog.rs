@@ -81,6 +81,7 @@ pub const SETTINGS: &[Setting] = &[
     scalar("beat_seconds", "SECONDS", "How often a node asks for news (PostgreSQL)"),
     scalar("audit_retention_days", "DAYS", "How long audit events are kept"),
     scalar("usage_retention_days", "DAYS", "How long days of use are kept"),
+    secret("audit_signing_key", "File that holds the key that signs the audit trail"),
     scalar("log_format", "FORMAT", "text or json"),
     scalar("log_level", "LEVEL", "error, warn, info, debug or trace"),
     tables("plans", "What accounts may do"),
@@ -117,12 +118,13 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
     SETTINGS.iter().map(|setting| setting.name).chain(FILE_VARIANTS)
 }
 
-const FILE_VARIANTS: [&str; 5] = [
+const FILE_VARIANTS: [&str; 6] = [
     "database_url_file",
     "database_control_url_file",
     "operator_token_file",
     "authz_secret_file",
     "smtp_url_file",
+    "audit_signing_key_file",
 ];
 
 #[cfg(test)]

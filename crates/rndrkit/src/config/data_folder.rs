@@ -1,4 +1,5 @@
-//! The data folder: made private, held by one process at a time, home of the operator token.
+//! The data folder: made private, held by one process at a time, home of the operator token and of the key that
+//! signs the audit trail.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -6,13 +7,15 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rndrkit_domain::key_text::{Secret, push_random_base62};
-use rndrkit_domain::random::Entropy;
+use rndrkit_domain::random::{self, Entropy};
+use rndrkit_store::AuditSigner;
 
 use super::resolve::OPERATOR_TOKEN_CHARS_MIN;
 use super::{file, parse};
 
 const LOCK_FILE: &str = "lock";
 const TOKEN_FILE: &str = "operator-token";
+const SIGNING_KEY_FILE: &str = "audit-signing-key";
 /// Tells the operator's token from every other secret at a glance.
 const TOKEN_PREFIX: &str = "rkop_";
 /// 43 × log2(62) = 256 bits.
@@ -38,6 +41,15 @@ pub enum DataFolderError {
          it and the next start makes a new one"
     )]
     NotAToken {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The signing key's file holds something else.
+    #[error(
+        "{path} does not hold a key for signing the audit trail (64 hexadecimal digits); put the right one back, or \
+         delete the file and the next start makes a new one"
+    )]
+    NotASigningKey {
         /// The file.
         path: PathBuf,
     },
@@ -129,6 +141,31 @@ impl DataFolder {
                 } else {
                     Err(DataFolderError::NotAToken { path })
                 }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed("read", &path)(error)),
+        }
+    }
+
+    /// The key that signs the audit trail: read, or made at the first start.
+    pub fn audit_signer(&self, entropy: &dyn Entropy) -> Result<AuditSigner, DataFolderError> {
+        if let Some(signer) = Self::read_audit_signer(&self.path)? {
+            return Ok(signer);
+        }
+        let path = self.path.join(SIGNING_KEY_FILE);
+        let key = Secret::from_text(AuditSigner::text_of(&random::bytes(entropy)));
+        write_private(&path, key.reveal()).map_err(failed("write", &path))?;
+        AuditSigner::parse(key.reveal()).map_err(|_| DataFolderError::NotASigningKey { path })
+    }
+
+    /// The signing key of a folder that another process may hold.
+    pub fn read_audit_signer(folder: &Path) -> Result<Option<AuditSigner>, DataFolderError> {
+        let path = folder.join(SIGNING_KEY_FILE);
+        match file::read_text(&path) {
+            Ok(text) => {
+                let key = Secret::from_text(text.trim_ascii().to_owned());
+                let signer = AuditSigner::parse(key.reveal());
+                signer.map(Some).map_err(|_| DataFolderError::NotASigningKey { path })
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(failed("read", &path)(error)),
@@ -241,6 +278,20 @@ mod tests {
         let read = data.operator_token(&OsEntropy).unwrap();
         assert!(!read.is_new);
         assert_eq!(read.secret.reveal(), made.secret.reveal());
+    }
+
+    #[test]
+    fn the_signing_key_is_made_once_for_its_owner_alone_and_read_afterwards() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataFolder::open(folder.path()).unwrap();
+        let made = data.audit_signer(&OsEntropy).unwrap().public_key();
+        let path = folder.path().join(SIGNING_KEY_FILE);
+        assert_eq!(mode(&path), 0o600);
+        assert_eq!(data.audit_signer(&OsEntropy).unwrap().public_key(), made);
+        std::fs::write(&path, "hunter2\n").unwrap();
+        let refused = data.audit_signer(&OsEntropy).unwrap_err().to_string();
+        assert!(refused.contains("audit-signing-key") && !refused.contains("hunter2"), "{refused}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "hunter2\n", "what is not ours stays");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use rndrkit_domain::key_text::{KeyPrefix, Secret};
 use rndrkit_domain::plan::PlanId;
 use rndrkit_domain::text::Name;
 use rndrkit_mail::{Sender, SmtpServer};
+use rndrkit_store::AuditSigner;
 
 use super::mistake::Mistakes;
 use super::public_url::PublicUrl;
@@ -160,8 +161,13 @@ fn access(reader: &mut Reader<'_>) -> Option<Access> {
     let authz_callers = reader.list("authz_callers", parse::NETWORKS, parse::network);
     let authz = AUTHZ_SECRET_CHARS_MIN;
     let authz_secret = reader.optional("authz_secret", &rule(authz), secret(authz));
+    let audit_signing_key =
+        reader.optional("audit_signing_key", "must be 64 hexadecimal digits: openssl rand -hex 32", |text| {
+            AuditSigner::parse(text).is_ok().then(|| hidden(text))
+        });
     Some(Access {
         operator_token: operator_token?,
+        audit_signing_key: audit_signing_key?,
         authz_callers: authz_callers?,
         authz_secret: authz_secret?,
     })

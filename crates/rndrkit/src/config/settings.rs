@@ -126,6 +126,8 @@ pub struct TlsFiles {
 pub struct Access {
     /// `operator_token`; none: the data folder's file holds it.
     pub operator_token: Option<Hidden>,
+    /// `audit_signing_key`; none: the data folder's file holds it, or nothing is signed.
+    pub audit_signing_key: Option<Hidden>,
     /// `authz_callers`.
     pub authz_callers: Vec<IpNet>,
     /// `authz_secret`.

@@ -48,6 +48,7 @@ fn is_hidden(settings: &Settings, name: &str) -> bool {
         "operator_token" => given(&settings.access.operator_token),
         "authz_secret" => given(&settings.access.authz_secret),
         "smtp_url" => settings.mail.is_some(),
+        "audit_signing_key" => given(&settings.access.audit_signing_key),
         _ => false,
     }
 }

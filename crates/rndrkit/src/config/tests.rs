@@ -475,6 +475,7 @@ fn every_setting_is_shown_with_a_value_unless_it_has_none() {
             "authz_secret",
             "upstream_url",
             "node_name",
+            "audit_signing_key",
         ]
     );
 }

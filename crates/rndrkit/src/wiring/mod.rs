@@ -15,6 +15,7 @@ mod line;
 mod listeners;
 mod mailer;
 mod parts;
+mod signing;
 mod tokens;
 mod upkeep;
 
@@ -29,6 +30,7 @@ use rndrkit_control::NewLink;
 use rndrkit_domain::random::Entropy;
 use rndrkit_domain::time::Clock;
 use rndrkit_edge::{EdgeBody, Fallback, Listener, Service, WorkerThreads, Workers};
+use rndrkit_store::AuditPublicKey;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tower::ServiceExt as _;
@@ -60,6 +62,8 @@ pub struct Server {
     pub operator_token_file: Option<std::path::PathBuf>,
     /// Whether keys of this installation have this prefix from now on.
     pub is_new_prefix: bool,
+    /// The public half of the key that signs the audit trail; none when nothing is signed.
+    pub audit_public_key: Option<AuditPublicKey>,
     /// How this node stands among the others; none on SQLite, where it stands alone.
     pub nodes: Option<MemberStatus>,
     health: Arc<NodeHealth>,
@@ -119,6 +123,7 @@ impl Server {
             first_account_link,
             is_new_prefix: parts.is_new_prefix,
             operator_token_file: parts.operator_token_file.clone(),
+            audit_public_key: parts.audit_public_key,
             nodes: parts.member_status(),
             health: parts.health.clone(),
             stop,

@@ -14,7 +14,7 @@ use rndrkit_domain::random::Entropy;
 use rndrkit_domain::time::Clock;
 use rndrkit_edge::{Edge, EdgeOptions};
 use rndrkit_server::ServerState;
-use rndrkit_store::{Change, OpenOptions, Store};
+use rndrkit_store::{AuditPublicKey, Change, OpenOptions, Store};
 use rndrkit_verifier::{Budgets, Drawer, Flusher, Verifier};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -27,7 +27,7 @@ use super::following::{Following, Ground, replay_always};
 use super::health::{NodeHealth, install_metrics};
 use super::mailer::Mailer;
 use super::tokens::Tokens;
-use super::{convert, mailer, upkeep};
+use super::{convert, mailer, signing, upkeep};
 use crate::config::{DataFolder, Settings};
 
 /// How often counted use is written: what a crash may lose (promise 7).
@@ -46,6 +46,7 @@ pub(super) struct Parts {
     pub(super) health: Arc<NodeHealth>,
     pub(super) operator_token_file: Option<PathBuf>,
     pub(super) is_new_prefix: bool,
+    pub(super) audit_public_key: Option<AuditPublicKey>,
     store: Store,
     tokens: Arc<Tokens>,
     stop: watch::Sender<bool>,
@@ -72,6 +73,7 @@ impl Parts {
         rndrkit_cluster::describe_metrics();
         mailer::describe_metrics();
         let (operator_token, operator_token_file) = operator_token(settings, folder.as_ref(), &*entropy)?;
+        let signer = signing::signer(settings, folder.as_ref(), &*entropy)?.map(Arc::new);
         let store = open_store(settings, folder.as_mut()).await?;
         let prefix = Prefix::remember(settings, &store, &*clock, &*entropy).await?;
         let common = CommonClock::new(clock.clone());
@@ -109,8 +111,12 @@ impl Parts {
         if let Some(place) = &following.place {
             background.push(tokio::spawn(replay_always(place.member.clone(), control.clone())));
         }
-        let upkeep =
-            upkeep::run(store.clone(), control.clone(), common, health.clone(), settings.retention.clone());
+        if let Some(signer) = &signer {
+            background.push(tokio::spawn(signing::run(store.clone(), signer.clone(), common.clone())));
+        }
+        let audit_public_key = signer.as_ref().map(|signer| signer.public_key());
+        let retention = upkeep::Kept { by: settings.retention.clone(), signer };
+        let upkeep = upkeep::run(store.clone(), control.clone(), common, health.clone(), retention);
         background.push(tokio::spawn(upkeep));
         Ok(Self {
             control,
@@ -118,6 +124,7 @@ impl Parts {
             health,
             operator_token_file,
             is_new_prefix: prefix.is_new,
+            audit_public_key,
             store,
             tokens: Arc::new(Tokens::new(operator_token, verifier)),
             stop,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rndrkit_control::Control;
 use rndrkit_domain::time::{Clock, Timestamp};
-use rndrkit_store::Store;
+use rndrkit_store::{AuditSigner, Store};
 use tokio::time::sleep;
 
 use super::health::{self, NodeHealth};
@@ -46,19 +46,25 @@ const SIGHTINGS_KEPT_FOR: Duration = Duration::from_secs(90 * 86_400);
 /// What was written of an account while it was being deleted is looked for this long after.
 const DELETED_SWEPT_FOR: Duration = Duration::from_secs(86_400);
 
+/// How long things are kept, and what signs for the events that are not.
+pub(super) struct Kept {
+    pub(super) by: Retention,
+    pub(super) signer: Option<Arc<AuditSigner>>,
+}
+
 /// Runs until aborted. Each goes on whatever the others wait for.
 pub(super) async fn run(
     store: Store,
     control: Control,
     clock: Arc<dyn Clock>,
     health: Arc<NodeHealth>,
-    retention: Retention,
+    kept: Kept,
 ) {
     tokio::join!(
         tidy_metrics(&health),
         count_for_metrics(&store, &control, &health),
         tell_news_always(&control),
-        prune_always(&store, &*clock, &retention)
+        prune_always(&store, &*clock, &kept)
     );
 }
 
@@ -101,23 +107,24 @@ async fn tell_news_always(control: &Control) {
     }
 }
 
-async fn prune_always(store: &Store, clock: &dyn Clock, retention: &Retention) {
+async fn prune_always(store: &Store, clock: &dyn Clock, kept: &Kept) {
     loop {
-        prune(store, clock, retention).await;
+        prune(store, clock, kept).await;
         sleep(PRUNE_EVERY).await;
     }
 }
 
 /// Drops all that is past its retention. What is added in the meantime is never old. Each by itself: what cannot
 /// be pruned keeps nothing else from it.
-async fn prune(store: &Store, clock: &dyn Clock, retention: &Retention) {
-    let now = clock.now();
+async fn prune(store: &Store, clock: &dyn Clock, kept: &Kept) {
+    let (now, retention) = (clock.now(), &kept.by);
     let minutes = now.minus(MINUTES_KEPT_FOR);
     let hours = now.minus(HOURS_KEPT_FOR);
     let days = now.minus(retention.usage);
     report("usage", in_batches(|| store.prune_usage(minutes, hours, days, PRUNE_BATCH)).await);
     prune_observations(store, now).await;
-    report("audit log", in_batches(|| store.prune_audit(now.minus(retention.audit), PRUNE_BATCH)).await);
+    let (audit, signer) = (now.minus(retention.audit), kept.signer.as_deref());
+    report("audit log", in_batches(|| store.prune_audit(audit, PRUNE_BATCH, now, signer)).await);
     report("feed", in_batches(|| store.prune_feed(now.minus(FEED_KEPT_FOR), PRUNE_BATCH)).await);
     report("budgets", in_batches(|| store.prune_budgets(PRUNE_BATCH)).await);
     report("idempotency keys", in_batches(|| store.prune_idempotency(now, PRUNE_BATCH)).await);
@@ -199,7 +206,8 @@ mod tests {
             }
         });
         let day = HOUR * 24;
-        prune(&store, &ManualClock::at(now), &Retention { audit: day, usage: day * 90 }).await;
+        let kept = Kept { by: Retention { audit: day, usage: day * 90 }, signer: None };
+        prune(&store, &ManualClock::at(now), &kept).await;
         counting.await.unwrap();
         let ever = (Timestamp::from_unix_ms(0), now.plus(day));
         for (period, left) in [
@@ -222,9 +230,9 @@ mod tests {
             // The first of all.
             meddle(database.url(), "DROP TABLE usage").await;
             let day = Duration::from_secs(86_400);
-            let retention = Retention { audit: day, usage: day };
+            let kept = Kept { by: Retention { audit: day, usage: day }, signer: None };
             let clock = SystemClock::default();
-            prune(&store, &clock, &retention).await;
+            prune(&store, &clock, &kept).await;
             assert_eq!(store.prune_links(clock.now(), 9).await.unwrap(), 0, "it is gone already");
         });
     }

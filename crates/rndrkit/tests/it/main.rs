@@ -11,6 +11,7 @@
 )]
 #![allow(missing_docs, unreachable_pub, reason = "a test binary has no users")]
 
+mod audit_trail;
 mod bad_input;
 mod browser;
 mod command_line;

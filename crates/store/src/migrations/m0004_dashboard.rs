@@ -134,15 +134,18 @@ const TABLES: &[&str] = &[
         PRIMARY KEY (user_id, place)
     ) STRICT",
     // `head` says what the trail ended with at a time; `checkpoint` what the last event ended with that
-    // retention has dropped. Signed with a key that is not in the database.
+    // retention has dropped. Signed with a key that is not in the database; without such a key there are no heads,
+    // and checkpoints are unsigned.
     "CREATE TABLE audit_signatures (
         seq INTEGER NOT NULL,
         kind TEXT NOT NULL CHECK (kind IN ('head', 'checkpoint')),
         hash BLOB NOT NULL CHECK (length(hash) = 32),
         at INTEGER NOT NULL,
-        public_key BLOB NOT NULL CHECK (length(public_key) = 32),
-        signature BLOB NOT NULL CHECK (length(signature) = 64),
-        PRIMARY KEY (seq, kind)
+        public_key BLOB CHECK (length(public_key) = 32),
+        signature BLOB CHECK (length(signature) = 64),
+        PRIMARY KEY (seq, kind),
+        CHECK ((public_key IS NULL) = (signature IS NULL)),
+        CHECK (kind = 'checkpoint' OR signature IS NOT NULL)
     ) STRICT",
 ];
 

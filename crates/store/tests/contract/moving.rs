@@ -51,7 +51,7 @@ fn everything_arrives_and_numbers_go_on_in_a_history_of_its_own() {
         let usage: Vec<u64> =
             batches.iter().filter(|(table, _)| *table == "usage").map(|(_, n)| *n).collect();
         assert_eq!(usage, [500, 1000, 1300]);
-        assert_eq!((report.trail.broken_at, report.trail.events), (None, trail.events));
+        assert_eq!((report.trail.broken_at(), report.trail.events), (None, trail.events));
         assert_eq!(std::fs::read(sqlite.folder().unwrap().join("test.db")).unwrap(), file, "it was written");
 
         let store = reopen(postgres).await;

@@ -163,7 +163,7 @@ async fn aborted_changes_leave_the_writer_usable_and_no_trace(database: &TestDat
         }
     }
     let report = store.verify_audit_chain().await.unwrap();
-    assert_eq!(report.broken_at, None);
+    assert_eq!(report.broken_at(), None);
 }
 
 async fn readers_see_a_change_as_soon_as_it_is_answered(database: &TestDatabase) {

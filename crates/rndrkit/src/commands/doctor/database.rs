@@ -1,14 +1,14 @@
 //! The database: reachable, with a schema that this version knows, and an audit trail that nobody changed.
 
-use rndrkit_store::{OpenOptions, SchemaStatus, Store};
+use rndrkit_store::{AuditPublicKey, SchemaStatus, Store};
 
-use super::{Finding, postgres};
-use crate::config::{Database, Storage};
+use super::{Finding, audit, postgres};
+use crate::config::{Database, Settings};
 
 const DATABASE: &str = "database";
-const AUDIT: &str = "audit trail";
 
-pub(super) async fn check(storage: &Storage) -> Vec<Finding> {
+pub(super) async fn check(settings: &Settings, keys: &[AuditPublicKey], is_running: bool) -> Vec<Finding> {
+    let storage = &settings.storage;
     let database = &storage.database;
     let url = database.url();
     let status = match Store::schema_status(&url).await {
@@ -29,7 +29,7 @@ pub(super) async fn check(storage: &Storage) -> Vec<Finding> {
         findings.extend(postgres::check(storage, is_ours).await);
     }
     if is_ours {
-        findings.push(check_audit(&url).await);
+        findings.extend(audit::check(settings, keys, is_running).await);
     }
     findings
 }
@@ -54,23 +54,4 @@ fn judge_schema(status: SchemaStatus) -> Finding {
             format!("install a version of rndrkit that knows schema {needs}"),
         ),
     }
-}
-
-async fn check_audit(url: &str) -> Finding {
-    match verify_audit(url).await {
-        Ok((events, None)) => Finding::ok(AUDIT, format!("{events} events, each fits the one before")),
-        Ok((_, Some(position))) => Finding::fail(
-            AUDIT,
-            format!("event {position} does not fit the one before: somebody changed the trail"),
-            "compare with a backup from before; do not delete anything",
-        ),
-        Err(error) => Finding::fail(AUDIT, error.to_string(), "run this again when the database is at rest"),
-    }
-}
-
-async fn verify_audit(url: &str) -> Result<(u64, Option<i64>), rndrkit_store::Error> {
-    let store = Store::open(&OpenOptions::new(url).with_connections(1)).await?;
-    let report = store.verify_audit_chain().await;
-    store.close().await?;
-    report.map(|report| (report.events, report.broken_at))
 }

@@ -1,6 +1,7 @@
 //! `rndrkit doctor`: looks at everything that a start and several nodes need, changes nothing (`--flush` and
 //! `--mail-to` apart), and says what to do. It works with the server down, and beside a running one.
 
+mod audit;
 mod database;
 mod flush;
 mod folder;
@@ -9,11 +10,14 @@ mod network;
 mod nodes;
 mod postgres;
 
+use std::path::Path;
+
+use rndrkit_store::AuditPublicKey;
 use serde::Serialize;
 use serde_json::json;
 
-use super::Exit;
 use super::console::Console;
+use super::{Exit, Failure};
 use crate::config::{self, DataFolder, Settings, Sources};
 
 /// How a check ended.
@@ -62,12 +66,23 @@ impl Finding {
     }
 }
 
-/// What is done only if asked for.
+/// What is done only if asked for, and what is needed for it.
 pub(super) struct Extra {
     /// Make every node read all again.
     pub(super) flush: bool,
     /// Send a test mail there.
     pub(super) mail_to: Option<String>,
+    /// Keys that may have signed the audit trail, beside the installation's own.
+    pub(super) audit_public_keys: Vec<AuditPublicKey>,
+}
+
+/// Checks an export of the audit trail, which needs nothing else of this installation.
+pub(super) fn run_on_export(
+    file: &Path,
+    keys: &[AuditPublicKey],
+    console: &mut Console<'_>,
+) -> Result<Exit, Failure> {
+    Ok(conclude(&audit::check_export(file, keys)?, Exit::No, console))
 }
 
 pub(super) async fn run(sources: &Sources, extra: &Extra, console: &mut Console<'_>) -> Exit {
@@ -78,11 +93,15 @@ pub(super) async fn run(sources: &Sources, extra: &Extra, console: &mut Console<
             (vec![Finding::fail("settings", mistakes.to_string(), advice)], Exit::Usage)
         }
     };
+    conclude(&findings, if_failed, console)
+}
+
+fn conclude(findings: &[Finding], if_failed: Exit, console: &mut Console<'_>) -> Exit {
     let failed = findings.iter().any(|finding| finding.status == Status::Fail);
     if console.json {
         console.document(&json!({ "ok": !failed, "checks": findings }));
     } else {
-        for finding in &findings {
+        for finding in findings {
             show(console, finding);
         }
     }
@@ -95,7 +114,7 @@ async fn examine(settings: &Settings, extra: &Extra) -> Vec<Finding> {
     let is_running = has_folder || network::is_served(&settings.listeners).await;
     let mut findings = vec![settings_finding(has_folder, is_running)];
     findings.extend(folder::check(settings));
-    findings.extend(database::check(&settings.storage).await);
+    findings.extend(database::check(settings, &extra.audit_public_keys, is_running).await);
     findings.extend(network::check_listeners(&settings.listeners, is_running));
     findings.extend(network::check_certificate(settings.listeners.tls.as_ref()));
     findings.extend(network::check_upstreams(&settings.gateway.routes).await);

@@ -1,0 +1,200 @@
+//! The audit trail, in the database or in an export: that nobody has changed it, and who says so.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+use std::time::Duration;
+
+use rndrkit_domain::time::{Clock as _, SystemClock, Timestamp};
+use rndrkit_store::{
+    AuditFault, AuditPublicKey, AuditSigner, ChainReport, ExportError, OpenOptions, Store, TrailStart,
+    check_activity_file, check_audit_export,
+};
+
+use super::Finding;
+use crate::commands::{Exit, Failure};
+use crate::config::{DataFolder, Settings};
+
+const TRAIL: &str = "audit trail";
+const ACCOUNT_FILE: &str = "audit export of an account";
+const SIGNATURES: &str = "audit signatures";
+/// A running server signs once an hour; two may be missed while the database is away.
+const STALE_AFTER: Duration = Duration::from_secs(3 * 3_600);
+const KEEP: &str = "compare with a backup or an export from before; do not delete anything";
+const WHY_SIGN: &str =
+    "without signatures, whoever can write to the database can also make a new trail whose hashes all fit";
+
+/// What there is to check signatures with.
+struct Keys {
+    /// The installation's own.
+    own: Option<AuditPublicKey>,
+    trusted: Vec<AuditPublicKey>,
+}
+
+pub(super) async fn check(settings: &Settings, named: &[AuditPublicKey], is_running: bool) -> Vec<Finding> {
+    let own = match own_key(settings) {
+        Ok(own) => own,
+        Err(finding) => return vec![finding],
+    };
+    let keys = Keys { own, trusted: own.iter().chain(named).copied().collect() };
+    let report = match verify(&settings.storage.database.url(), &keys.trusted).await {
+        Ok(report) => report,
+        Err(error) => {
+            let advice = "run this again when the database is at rest";
+            return vec![Finding::fail(TRAIL, error.to_string(), advice)];
+        }
+    };
+    let mut findings = judge_trail(&report);
+    findings.extend(judge_signatures(&report, &keys));
+    let now = SystemClock::default().now();
+    findings.extend(judge_freshness(&report, &keys, now).filter(|_| is_running));
+    findings
+}
+
+fn own_key(settings: &Settings) -> Result<Option<AuditPublicKey>, Finding> {
+    if let Some(key) = &settings.access.audit_signing_key {
+        return Ok(AuditSigner::parse(key.reveal()).ok().map(|signer| signer.public_key()));
+    }
+    if settings.storage.database.sqlite_path().is_none() {
+        return Ok(None);
+    }
+    match DataFolder::read_audit_signer(&settings.storage.data_dir) {
+        Ok(signer) => Ok(signer.map(|signer| signer.public_key())),
+        Err(error) => Err(Finding::fail(SIGNATURES, error.to_string(), "put the right key back")),
+    }
+}
+
+async fn verify(url: &str, trusted: &[AuditPublicKey]) -> Result<ChainReport, rndrkit_store::Error> {
+    let store = Store::open(&OpenOptions::new(url).with_connections(1)).await?;
+    let report = store.verify_audit_trail(trusted).await;
+    store.close().await?;
+    report
+}
+
+/// An export needs no settings: it may have been carried to another machine, where only a key is known.
+pub(super) fn check_export(file: &Path, named: &[AuditPublicKey]) -> Result<Vec<Finding>, Failure> {
+    let opened = File::open(file);
+    let opened = opened.map_err(|error| Failure::new(Exit::Usage, format!("{}: {error}", file.display())))?;
+    let report = match check_audit_export(BufReader::new(opened), named) {
+        Ok(report) => report,
+        Err(ExportError::NotAnExport) => return Ok(vec![check_account_file(file)]),
+        Err(ExportError::Io(error)) => {
+            return Err(Failure::new(Exit::Unknown, format!("{}: {error}", file.display())));
+        }
+        Err(error) => {
+            let advice = "copy the export again, or make a new one: rndrkit audit export FILE";
+            return Ok(vec![Finding::fail("audit export", format!("{}: {error}", file.display()), advice)]);
+        }
+    };
+    let mut findings = judge_trail(&report);
+    findings.extend(judge_signatures(&report, &Keys { own: None, trusted: named.to_vec() }));
+    Ok(findings)
+}
+
+/// What an account's people have downloaded: events of their own, between which there are others'.
+fn check_account_file(file: &Path) -> Finding {
+    let shown = file.display();
+    let advice = "give a file of `rndrkit audit export`, or the JSON file of a dashboard's page Activity";
+    let report = File::open(file).map_err(ExportError::from).and_then(check_activity_file);
+    match report {
+        Ok(report) => match report.changed {
+            None => Finding::ok(
+                ACCOUNT_FILE,
+                format!(
+                    "{} events of account {}, each gives its hash; whether some are missing only the operator's export \
+                     shows",
+                    report.events, report.account_id
+                ),
+            ),
+            Some(seq) => Finding::fail(ACCOUNT_FILE, format!("event {seq} was changed"), "download it again"),
+        },
+        Err(error) => Finding::fail("audit export", format!("{shown}: {error}"), advice),
+    }
+}
+
+/// Hashes: what fits what, and how it begins.
+fn judge_trail(report: &ChainReport) -> Vec<Finding> {
+    let fault = report.fault.as_ref().filter(|fault| !is_about_signatures(fault));
+    if let Some(fault) = fault {
+        return vec![Finding::fail(TRAIL, format!("{fault}: somebody changed the trail"), KEEP)];
+    }
+    let events = report.events;
+    let fits = match events {
+        1 => "1 event".to_owned(),
+        _ => format!("{events} events, each fits the one before"),
+    };
+    match &report.start {
+        TrailStart::First => vec![Finding::ok(TRAIL, fits)],
+        TrailStart::Checkpoint(checkpoint) if checkpoint.public_key().is_some() => {
+            let dropped = format!(
+                "{fits}; retention dropped those up to {} and signed for it, last on {}",
+                checkpoint.seq(),
+                checkpoint.at()
+            );
+            vec![Finding::ok(TRAIL, dropped)]
+        }
+        TrailStart::Checkpoint(checkpoint) => vec![Finding::warn(
+            TRAIL,
+            format!("{fits}; those up to {} were dropped without a signature", checkpoint.seq()),
+            "set audit_signing_key: then retention signs for what it drops",
+        )],
+        TrailStart::Unexplained { seq } => vec![Finding::warn(
+            TRAIL,
+            format!("{fits}; it begins with event {seq}, and nothing says what became of those before"),
+            "if a version before signatures dropped them by age, this ends with the next time that retention drops some",
+        )],
+    }
+}
+
+const fn is_about_signatures(fault: &AuditFault) -> bool {
+    matches!(fault, AuditFault::BadSignature { .. } | AuditFault::UnknownKey { .. })
+}
+
+/// Signatures: whether they hold, and whose they are.
+fn judge_signatures(report: &ChainReport, keys: &Keys) -> Option<Finding> {
+    match &report.fault {
+        Some(fault @ AuditFault::UnknownKey { public_key, .. }) => {
+            let advice = format!(
+                "if that was this installation's key once, add --audit-public-key {public_key}; if not, somebody made \
+                 this trail anew: {KEEP}"
+            );
+            return Some(Finding::fail(SIGNATURES, fault.to_string(), advice));
+        }
+        Some(fault) if is_about_signatures(fault) => {
+            return Some(Finding::fail(SIGNATURES, format!("{fault}: somebody changed it"), KEEP));
+        }
+        // The trail's own finding says it.
+        Some(_) => return None,
+        None => {}
+    }
+    let Some(head) = &report.newest_head else {
+        let unsigned = match keys.own {
+            Some(_) => Finding::ok(SIGNATURES, "none yet; a running server makes one every hour"),
+            None => Finding::warn(
+                SIGNATURES,
+                "nothing is signed",
+                "set audit_signing_key (openssl rand -hex 32), the same on every node; on SQLite the next start makes one",
+            )
+            .because(WHY_SIGN),
+        };
+        return Some(unsigned);
+    };
+    let by: Vec<String> = report.keys.iter().map(ToString::to_string).collect();
+    let by = by.join(", ");
+    let detail = format!("{} hold, the newest over event {} on {}", report.signatures, head.seq(), head.at());
+    Some(if keys.trusted.is_empty() {
+        let advice = format!("compare with the log of the server, and name it: --audit-public-key {by}");
+        Finding::warn(SIGNATURES, format!("{detail}, by a key that you have not named: {by}"), advice)
+    } else {
+        Finding::ok(SIGNATURES, format!("{detail}, by {by}"))
+    })
+}
+
+/// Whether the server still signs.
+fn judge_freshness(report: &ChainReport, keys: &Keys, now: Timestamp) -> Option<Finding> {
+    let head = report.newest_head.as_ref().filter(|_| keys.own.is_some() && report.fault.is_none())?;
+    (now.since(head.at()) >= STALE_AFTER).then(|| {
+        let detail = format!("the newest is of {}, and a server is running", head.at());
+        Finding::warn(SIGNATURES, detail, "look for `audit head` in its log")
+    })
+}

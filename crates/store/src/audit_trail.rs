@@ -1,0 +1,339 @@
+//! The audit trail as a whole: its check, its signed heads, and retention, which leaves a checkpoint.
+
+use rndrkit_domain::time::Timestamp;
+use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult};
+
+use crate::audit_chain::{LinkedRow, linked_columns};
+use crate::audit_check::{AuditFault, ChainReport, TrailCheck};
+use crate::audit_signing::{
+    AuditPublicKey, AuditSignature, AuditSigner, SignatureKind, SignatureRow, SignedPlace, signature_columns,
+};
+use crate::error::Error;
+use crate::open::Store;
+use crate::sql::{Sql, Transaction};
+use crate::value::{bytes, count, text, time};
+
+/// Events that the check reads at once.
+const CHECK_BATCH: i64 = 500;
+/// Signatures that are read at most: an hour of ten years has 87,600, and a checkpoint takes those before it away.
+pub(crate) const MAX_SIGNATURES: usize = 200_000;
+/// A head is signed once in each of these, whichever node comes first.
+const HEAD_EVERY: std::time::Duration = std::time::Duration::from_secs(3_600);
+
+/// A head that a process remembers to have signed or seen: what it must find again before it signs another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownHead(AuditSignature);
+
+/// What became of a wish to sign the head.
+#[derive(Debug)]
+pub enum HeadSigning {
+    /// It is signed.
+    Signed(AuditSignature),
+    /// This hour has a signed head already.
+    AlreadySigned(AuditSignature),
+    /// The trail is not the one that was signed before: a signature over it would cover that up.
+    Refused(AuditFault),
+}
+
+impl From<AuditSignature> for KnownHead {
+    fn from(signature: AuditSignature) -> Self {
+        Self(signature)
+    }
+}
+
+#[derive(FromQueryResult)]
+pub(crate) struct HeadRow {
+    pub(crate) seq: i64,
+    pub(crate) hash: Vec<u8>,
+}
+
+#[derive(FromQueryResult)]
+struct HashRow {
+    hash: Vec<u8>,
+}
+
+#[derive(FromQueryResult)]
+struct CutRow {
+    oldest: i64,
+    cut: i64,
+}
+
+/// The oldest event, and the newest checkpoint if there is one: read at once, as other nodes prune too.
+#[derive(FromQueryResult)]
+struct StartRow {
+    oldest: i64,
+    previous_hash: Vec<u8>,
+    kind: Option<String>,
+    seq: Option<i64>,
+    hash: Option<Vec<u8>>,
+    at: Option<i64>,
+    public_key: Option<Vec<u8>>,
+    signature: Option<Vec<u8>>,
+}
+
+async fn begins_where_retention_left_it(tx: &Transaction) -> Result<bool, Error> {
+    let start: Option<StartRow> = tx
+        .optional(
+            concat!(
+                "SELECT first.oldest, first.previous_hash, ",
+                signature_columns!(),
+                " FROM (SELECT seq AS oldest, previous_hash FROM audit_events ORDER BY seq LIMIT 1) AS first
+                  LEFT JOIN (SELECT ",
+                signature_columns!(),
+                " FROM audit_signatures WHERE kind = 'checkpoint' ORDER BY seq DESC LIMIT 1) AS dropped ON 1 = 1"
+            ),
+            [],
+        )
+        .await?;
+    let Some(start) = start else { return Ok(true) };
+    // Without a checkpoint nothing was dropped yet, or a version before checkpoints did it.
+    let (Some(kind), Some(seq), Some(hash), Some(at)) = (start.kind, start.seq, start.hash, start.at) else {
+        return Ok(true);
+    };
+    let (public_key, signature) = (start.public_key, start.signature);
+    let checkpoint = read_signature(SignatureRow { kind, seq, hash, at, public_key, signature })?;
+    let follows = start.oldest == seq + 1 && start.previous_hash == checkpoint.place.hash;
+    Ok(follows && checkpoint.is_genuine())
+}
+
+pub(crate) async fn head<C: ConnectionTrait>(sql: &Sql<C>) -> Result<HeadRow, Error> {
+    sql.one("SELECT seq, hash FROM audit_head", []).await
+}
+
+/// All signatures, in the order of their positions.
+pub(crate) async fn signatures<C: ConnectionTrait>(sql: &Sql<C>) -> Result<Vec<AuditSignature>, Error> {
+    let rows: Vec<SignatureRow> = sql
+        .all(
+            concat!("SELECT ", signature_columns!(), " FROM audit_signatures ORDER BY seq, kind LIMIT $1"),
+            [count(MAX_SIGNATURES as u64)],
+        )
+        .await?;
+    rows.into_iter().map(read_signature).collect()
+}
+
+fn read_signature(row: SignatureRow) -> Result<AuditSignature, Error> {
+    row.into_signature().ok_or_else(|| Error::corrupt("a signature of the audit trail has the wrong shape"))
+}
+
+/// The next events after a position.
+pub(crate) async fn batch<C: ConnectionTrait>(sql: &Sql<C>, after: i64) -> Result<Vec<LinkedRow>, Error> {
+    sql.all(
+        concat!("SELECT ", linked_columns!(), " FROM audit_events WHERE seq > $1 ORDER BY seq LIMIT $2"),
+        [after.into(), CHECK_BATCH.into()],
+    )
+    .await
+}
+
+/// Checks the whole trail, as a transaction with one view of it sees it.
+pub(crate) async fn verify<C: ConnectionTrait>(
+    sql: &Sql<C>,
+    trusted: &[AuditPublicKey],
+) -> Result<ChainReport, Error> {
+    let head = head(sql).await?;
+    let mut check = TrailCheck::begin(signatures(sql).await?, trusted);
+    let mut after = i64::MIN;
+    loop {
+        let rows = batch(sql, after).await?;
+        let Some(last) = rows.last().map(|row| row.seq) else { break };
+        after = last;
+        for row in rows {
+            check.event(row);
+            if check.is_over() {
+                return Ok(check.stop());
+            }
+        }
+    }
+    Ok(check.finish((head.seq, &head.hash)))
+}
+
+/// The newest signature of a kind.
+async fn newest(tx: &Transaction, kind: SignatureKind) -> Result<Option<AuditSignature>, Error> {
+    let row: Option<SignatureRow> = tx
+        .optional(
+            concat!(
+                "SELECT ",
+                signature_columns!(),
+                " FROM audit_signatures WHERE kind = $1 ORDER BY seq DESC LIMIT 1"
+            ),
+            [text(kind.as_str())],
+        )
+        .await?;
+    row.map(read_signature).transpose()
+}
+
+async fn hash_of(tx: &Transaction, seq: i64) -> Result<Option<[u8; 32]>, Error> {
+    let row: Option<HashRow> =
+        tx.optional("SELECT hash FROM audit_events WHERE seq = $1", [seq.into()]).await?;
+    row.map(|row| row.hash.try_into().map_err(|_| Error::corrupt("an audit event's hash"))).transpose()
+}
+
+async fn write(
+    tx: &Transaction,
+    place: SignedPlace,
+    signer: Option<&AuditSigner>,
+) -> Result<AuditSignature, Error> {
+    let signature = AuditSignature { place, by: signer.map(|signer| signer.sign(&place)) };
+    let row = SignatureRow::of(&signature);
+    let optional = |value: Option<Vec<u8>>| sea_orm::Value::Bytes(value);
+    tx.execute(
+        "INSERT INTO audit_signatures (kind, seq, hash, at, public_key, signature) VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (seq, kind) DO UPDATE SET hash = excluded.hash, at = excluded.at,
+             public_key = excluded.public_key, signature = excluded.signature",
+        [
+            text(row.kind),
+            row.seq.into(),
+            bytes(&row.hash),
+            row.at.into(),
+            optional(row.public_key),
+            optional(row.signature),
+        ],
+    )
+    .await?;
+    Ok(signature)
+}
+
+/// Whether the trail still holds what an earlier head says.
+async fn holds(
+    tx: &Transaction,
+    head: &HeadRow,
+    signed: &AuditSignature,
+) -> Result<Option<AuditFault>, Error> {
+    let seq = signed.seq();
+    if !signed.is_genuine() {
+        return Ok(Some(AuditFault::BadSignature { seq }));
+    }
+    if seq > head.seq {
+        return Ok(Some(AuditFault::CutShort { last: head.seq, signed: seq }));
+    }
+    Ok(match hash_of(tx, seq).await? {
+        Some(hash) if hash == signed.place.hash => None,
+        Some(_) => Some(AuditFault::SignedOtherwise { seq }),
+        None => Some(AuditFault::Missing { from: seq, to: seq }),
+    })
+}
+
+impl Store {
+    /// A transaction that sees the database as it is now, for as long as it takes to read much of it.
+    pub(crate) async fn begin_long_reading(&self) -> Result<Transaction, Error> {
+        let tx = self.reader().begin_reading().await?;
+        if tx.backend() == DbBackend::Postgres {
+            tx.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY", []).await?;
+            // A slow disk that the export goes to must not count as a process that forgot its transaction.
+            tx.execute("SET LOCAL idle_in_transaction_session_timeout = '5min'", []).await?;
+        }
+        Ok(tx)
+    }
+
+    /// Recomputes every hash of the trail and checks every signature. Those by others than `trusted` are a fault,
+    /// unless it is empty.
+    pub async fn verify_audit_trail(&self, trusted: &[AuditPublicKey]) -> Result<ChainReport, Error> {
+        let tx = self.begin_long_reading().await?;
+        let report = verify(&tx, trusted).await;
+        tx.rollback().await?;
+        report
+    }
+
+    /// [`Store::verify_audit_trail`], whoever signed.
+    pub async fn verify_audit_chain(&self) -> Result<ChainReport, Error> {
+        self.verify_audit_trail(&[]).await
+    }
+
+    /// Signs what the trail ends with, unless this hour has a signed head. First it looks for the heads that were
+    /// signed before, in the database and in this process's memory.
+    pub async fn sign_audit_head(
+        &self,
+        signer: &AuditSigner,
+        at: Timestamp,
+        known: Option<&KnownHead>,
+    ) -> Result<HeadSigning, Error> {
+        let tx = self.begin().await?;
+        // Locks the head: nodes take turns, and nothing is appended meanwhile.
+        let head: HeadRow = tx.one("UPDATE audit_head SET seq = seq RETURNING seq, hash", []).await?;
+        let newest_head = newest(&tx, SignatureKind::Head).await?;
+        let dropped = newest(&tx, SignatureKind::Checkpoint).await?.map_or(0, |checkpoint| checkpoint.seq());
+        for signed in known.iter().map(|known| &known.0).chain(&newest_head) {
+            // What retention has dropped since is vouched for by its checkpoint.
+            if signed.seq() > dropped
+                && let Some(fault) = holds(&tx, &head, signed).await?
+            {
+                tx.rollback().await?;
+                return Ok(HeadSigning::Refused(fault));
+            }
+        }
+        if let Some(seq) = known.map(|known| known.0.seq())
+            && seq > dropped
+            && newest_head.as_ref().is_none_or(|newest| newest.seq() < seq)
+        {
+            tx.rollback().await?;
+            return Ok(HeadSigning::Refused(AuditFault::SignatureGone { seq }));
+        }
+        let hour = |moment: Timestamp| moment.floor_to(HEAD_EVERY);
+        if let Some(signed) = newest_head
+            && signed.public_key() == Some(signer.public_key())
+            && hour(signed.at()) >= hour(at)
+        {
+            tx.rollback().await?;
+            return Ok(HeadSigning::AlreadySigned(signed));
+        }
+        let hash = head.hash.try_into().map_err(|_| Error::corrupt("the hash of the audit trail's head"))?;
+        let place = SignedPlace { kind: SignatureKind::Head, seq: head.seq, hash, at };
+        let signature = write(&tx, place, Some(signer)).await?;
+        tx.commit().await?;
+        Ok(HeadSigning::Signed(signature))
+    }
+
+    /// Drops events older than `before` from the old end, at most `batch`; how many went. A checkpoint says what
+    /// the last of them was, so that what is left still verifies; the newest event stays. A trail that does not
+    /// begin where retention left it is not touched: a checkpoint would cover up that somebody removed events.
+    pub async fn prune_audit(
+        &self,
+        before: Timestamp,
+        batch: u32,
+        at: Timestamp,
+        signer: Option<&AuditSigner>,
+    ) -> Result<u64, Error> {
+        let cut: CutRow = self
+            .reader()
+            .one(
+                "SELECT old.seq AS oldest,
+                        CASE WHEN young.seq < old.seq + $2 THEN young.seq ELSE old.seq + $2 END AS cut
+                 FROM (SELECT COALESCE(min(seq), 0) AS seq FROM audit_events) AS old
+                 CROSS JOIN (
+                     SELECT COALESCE(min(seq), (SELECT seq FROM audit_head)) AS seq
+                     FROM audit_events WHERE at >= $1
+                 ) AS young",
+                [time(before), count(u64::from(batch))],
+            )
+            .await?;
+        if cut.cut <= cut.oldest {
+            return Ok(0);
+        }
+        let last = cut.cut - 1;
+        let tx = self.begin().await?;
+        let Some(hash) = hash_of(&tx, last).await? else {
+            // Another node was faster.
+            tx.rollback().await?;
+            return Ok(0);
+        };
+        if !begins_where_retention_left_it(&tx).await? {
+            tx.rollback().await?;
+            return Err(Error::corrupt(
+                "the audit trail does not begin where retention left it; `rndrkit doctor` says where",
+            ));
+        }
+        let dropped = tx.execute("DELETE FROM audit_events WHERE seq <= $1", [last.into()]).await?;
+        if dropped == 0 {
+            // Another node was faster.
+            tx.rollback().await?;
+            return Ok(0);
+        }
+        write(&tx, SignedPlace { kind: SignatureKind::Checkpoint, seq: last, hash, at }, signer).await?;
+        tx.execute(
+            "DELETE FROM audit_signatures WHERE seq < $1 OR (seq = $1 AND kind = 'head')",
+            [last.into()],
+        )
+        .await?;
+        tx.commit().await?;
+        Ok(dropped)
+    }
+}
