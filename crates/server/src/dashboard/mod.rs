@@ -6,6 +6,8 @@
 pub mod assets;
 pub mod view;
 
+mod activity;
+mod activity_files;
 mod answer;
 mod billing;
 mod cookie;
@@ -15,8 +17,8 @@ mod form;
 mod guard;
 mod key_actions;
 mod key_page;
-mod notifications;
 mod key_label;
+mod notifications;
 mod overview;
 mod return_to;
 mod settings;
@@ -64,6 +66,9 @@ pub fn page_routes() -> Vec<PageRoute> {
         form("/settings/notifications", post(notifications::choose)),
         page("/settings/api-keys/{id}/label", get(key_label::show)),
         form("/settings/api-keys/{id}/label", post(key_label::change)),
+        page("/activity", get(activity::show)),
+        page("/activity.csv", get(activity_files::csv)),
+        page("/activity.json", get(activity_files::json)),
         page("/billing", get(billing::show)),
         form("/billing", post(billing::change)),
         page("/sign-in", get(sign_in::show)),

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use rndrkit_domain::id::KeyId;
 
 /// The pages that a person may be sent back to.
-const PAGES: [&str; 5] = ["/", "/usage", "/settings", "/billing", "/settings/api-keys/new"];
+const PAGES: [&str; 6] = ["/", "/usage", "/activity", "/settings", "/billing", "/settings/api-keys/new"];
 /// The pages below a key's own address.
 const KEY_PAGES: [&str; 2] = ["delete", "label"];
 /// Longer fragments name nothing of ours.

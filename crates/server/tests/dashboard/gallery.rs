@@ -22,6 +22,8 @@ use rndrkit_server::dashboard::view::overview::OverviewPage;
 use rndrkit_server::dashboard::view::settings::{AccountSection, SettingsPage};
 use rndrkit_server::dashboard::view::{Field, words};
 
+#[path = "gallery_activity.rs"]
+mod activity;
 #[path = "gallery_usage.rs"]
 mod usage;
 
@@ -30,15 +32,15 @@ const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 const DAY_MS: i64 = 24 * HOUR_MS;
 
-fn now() -> Timestamp {
+pub fn now() -> Timestamp {
     Timestamp::from_unix_ms(NOW_MS)
 }
 
-fn before(milliseconds: i64) -> Timestamp {
+pub fn before(milliseconds: i64) -> Timestamp {
     Timestamp::from_unix_ms(NOW_MS - milliseconds)
 }
 
-fn frame(place: Place, plan_name: &str) -> Frame {
+pub fn frame(place: Place, plan_name: &str) -> Frame {
     Frame {
         brand: "RndrKit".to_owned(),
         place,
@@ -175,7 +177,7 @@ fn settings_with(
     draw(&SettingsPage { frame, keys, notifications, account })
 }
 
-fn draw(page: &impl Template) -> String {
+pub fn draw(page: &impl Template) -> String {
     page.render().unwrap()
 }
 
@@ -472,5 +474,5 @@ fn errors() -> Vec<(&'static str, String)> {
 
 /// Every page, under a file name.
 pub fn all() -> Vec<(&'static str, String)> {
-    [key_states(), key_forms(), other_pages(), usage::all(), gates(), errors()].concat()
+    [key_states(), key_forms(), other_pages(), usage::all(), activity::all(), gates(), errors()].concat()
 }

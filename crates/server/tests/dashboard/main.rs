@@ -8,6 +8,7 @@
     reason = "helpers of tests stop at the first surprise"
 )]
 
+mod activity;
 mod app;
 mod doors;
 mod gallery;

@@ -220,6 +220,11 @@ impl Person {
         field.send_keys(text).await.unwrap();
     }
 
+    /// Chooses from the list with this label.
+    pub async fn choose(&self, label: &str, option: &str) {
+        self.field(label).await.select_by_label(option).await.unwrap();
+    }
+
     /// Creates a key by the page's own words and reads what is displayed once.
     pub async fn create_key(&self, name: &str) -> String {
         self.press("Create API Key").await;

@@ -18,6 +18,8 @@ pub enum Place {
     Overview,
     /// `/usage`.
     Usage,
+    /// `/activity`.
+    Activity,
     /// `/settings` and what is below it.
     Settings,
     /// `/billing`.
@@ -31,6 +33,7 @@ impl Place {
         match self {
             Self::Overview => "overview",
             Self::Usage => "usage",
+            Self::Activity => "activity",
             Self::Settings => "settings",
             Self::Billing => "billing",
         }

@@ -2,6 +2,8 @@
 //!
 //! Nothing here asks the control plane anything, so every state of every page can be drawn from fixtures.
 
+pub mod activity;
+pub mod activity_words;
 pub mod billing;
 pub mod browser_words;
 pub mod chart;
