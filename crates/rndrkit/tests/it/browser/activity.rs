@@ -1,9 +1,9 @@
-//! `/activity` in a browser: read, filtered and turned over without scripts, and pictured in every width and scheme.
+//! `/activity` in a browser: read, filtered and turned over without scripts, and looked at in every width and scheme.
 
 use serde_json::json;
 
+use super::looking::look_at;
 use super::person::Person;
-use super::screens::picture;
 
 #[tokio::test]
 async fn activity_is_read_filtered_and_cleared_without_scripts() {
@@ -29,7 +29,6 @@ async fn activity_is_read_filtered_and_cleared_without_scripts() {
     ada.choose("Who", "RndrKit").await;
     ada.press("Filter").await;
     ada.see("No activity matches these filters").await;
-    picture(&ada, "activity-no-match").await;
     ada.open("/activity?key=&kind=keys").await;
     ada.choose("Key", "Production").await;
     ada.press("Filter").await;
@@ -38,7 +37,6 @@ async fn activity_is_read_filtered_and_cleared_without_scripts() {
     ada.press("Clear filters").await;
     ada.see("created the key مفتاح الإنتاج").await;
     assert_eq!(ada.place().await, "/activity");
-    picture(&ada, "activity").await;
     for _ in 0..26 {
         let (key, _) = server.key(&account, "Short-lived").await;
         assert_eq!(server.operator("DELETE", &format!("/v1/keys/{key}"), json!(null)).await.0, 200);
@@ -49,5 +47,25 @@ async fn activity_is_read_filtered_and_cleared_without_scripts() {
     ada.see("You joined this account").await;
     ada.press("Newer").await;
     ada.miss("joined this account").await;
+    ada.leave().await;
+}
+
+#[tokio::test]
+async fn activity_fits_every_window_in_every_state() {
+    let Some((ada, server, account)) = Person::on_plan("agency").await else { return };
+    for name in ["CI/CD Pipeline", "مفتاح الإنتاج", &"Deployment".repeat(7)[..64]] {
+        let (key, _) = server.key(&account, name).await;
+        assert_eq!(server.operator("DELETE", &format!("/v1/keys/{key}"), json!(null)).await.0, 200);
+    }
+    for (state, path) in [
+        ("activity", "/activity"),
+        ("activity-filtered", "/activity?kind=keys"),
+        ("activity-no-match", "/activity?from=2020-01-01&to=2020-01-02"),
+        ("activity-fault", "/activity?from=2020-01-02&to=2020-01-01"),
+    ] {
+        ada.open(path).await;
+        ada.see("What happened in this account").await;
+        look_at(&ada, state).await;
+    }
     ada.leave().await;
 }
