@@ -7,8 +7,6 @@ use std::path::PathBuf;
 
 use rndrkit_server::dashboard::assets;
 
-#[path = "../tests/dashboard/activity_gallery.rs"]
-mod activity_gallery;
 #[path = "../tests/dashboard/gallery.rs"]
 mod gallery;
 
