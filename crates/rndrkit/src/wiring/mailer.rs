@@ -117,6 +117,10 @@ impl Mailer {
         let Some(first) = self.take().await else { return };
         // Four connections at once: what every provider grants, and enough for many mails a second.
         tokio::join!(self.lane(Some(first)), self.lane(None), self.lane(None), self.lane(None));
+        // What is left over is worth knowing before anybody looks.
+        if let Ok(backlog) = self.store.mail_backlog().await {
+            show_waiting(backlog.waiting);
+        }
     }
 
     /// Sends one mail after the other on one connection, until none is due or none goes.

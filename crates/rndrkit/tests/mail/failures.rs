@@ -33,6 +33,10 @@ async fn a_mail_that_is_not_taken_now_is_sent_later_under_the_same_id_and_counte
     }
     assert!(until(async || receiver.steps("data") > 0).await, "{}", server.log());
     assert_eq!(receiver.mails(), []);
+    assert!(until(async || server.metric("rndrkit_mail_waiting").await == 1.0).await);
+    for name in ["rndrkit_mail_total", "rndrkit_mail_waiting"] {
+        assert!(server.metrics().await.contains(&format!("# HELP {name} ")), "{name} is not explained");
+    }
     receiver.behave("accept");
     make_due(&server).await;
     let mails = receiver.wait_for_mails(1).await;
@@ -42,6 +46,7 @@ async fn a_mail_that_is_not_taken_now_is_sent_later_under_the_same_id_and_counte
         mails[0].text
     );
     assert!(until(async || counted(&server, "sent").await == 1.0).await);
+    assert!(until(async || server.metric("rndrkit_mail_waiting").await == 0.0).await);
     assert_eq!(counted(&server, "given_up").await, 0.0);
 }
 

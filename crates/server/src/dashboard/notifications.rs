@@ -39,7 +39,8 @@ pub(super) async fn section(state: &DashboardState, who: &SignedIn, saved: bool)
             None
         }
     };
-    NotificationsSection { saved: saved && choices.is_some(), choices }
+    let saved = saved && choices.as_ref().is_some_and(|choices| choices.sends_mail);
+    NotificationsSection { choices, saved }
 }
 
 fn choices(settings: &NotificationSettings) -> Choices {
@@ -69,7 +70,7 @@ const fn wording(kind: NotificationKind) -> (&'static str, &'static str) {
     match kind {
         NotificationKind::KeyCreated => ("Key created", "Who made it, and from where."),
         NotificationKind::KeyDeleted => ("Key deleted", "Requests with it get 401 Unauthorized."),
-        NotificationKind::KeyRotated => ("Key rotated", "It has a new secret; when the old one ends."),
+        NotificationKind::KeyRotated => ("Key rotated", "With the time at which the old secret ends."),
         NotificationKind::KeyExpiring => ("Key expiring", "7 days and 1 day before it ends by itself."),
         NotificationKind::KeyUnused => ("Key unused", "When nobody has used it for 30 days, and for 90."),
         NotificationKind::LimitReached => {
