@@ -473,6 +473,8 @@ fn every_setting_is_shown_with_a_value_unless_it_has_none() {
             "tls_key",
             "operator_token",
             "authz_secret",
+            "smtp_url",
+            "mail_from",
             "upstream_url",
             "node_name",
             "audit_signing_key",
