@@ -102,8 +102,7 @@ impl Parts {
         if let Some(number) = prefix.introduced_by {
             control.introduce_prefix(number);
         }
-        let mut tasks = carriers(&ground);
-        tasks.extend(Mailer::start(&ground, common.clone()));
+        let tasks = carriers(&ground, &common);
         let Ground { store, verifier, .. } = ground;
         let health =
             Arc::new(NodeHealth::new(verifier.clone(), store.clone(), metrics, following.place.clone()));
@@ -216,8 +215,8 @@ impl Prefix {
     }
 }
 
-/// What carries between memory and the database: counted use, and shared budgets.
-fn carriers(ground: &Ground<'_>) -> Vec<JoinHandle<()>> {
+/// What carries between memory, the database and the mail server: counted use, shared budgets, and mail.
+fn carriers(ground: &Ground<'_>, common: &Arc<CommonClock>) -> Vec<JoinHandle<()>> {
     let Ground { settings, source, verifier, entropy, stopping, .. } = ground;
     let flusher = Flusher::new(verifier.usage().clone(), Arc::new(source.clone()), FLUSH_EVERY);
     let mut tasks = vec![tokio::spawn(flusher.run(stopped(stopping)))];
@@ -225,6 +224,7 @@ fn carriers(ground: &Ground<'_>) -> Vec<JoinHandle<()>> {
         let drawer = Drawer::new(verifier.clone(), Arc::new(source.clone()), entropy.clone());
         tasks.push(tokio::spawn(drawer.run(stopped(stopping))));
     }
+    tasks.extend(Mailer::start(ground, common.clone()));
     tasks
 }
 
