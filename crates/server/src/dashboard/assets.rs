@@ -7,9 +7,12 @@ use std::sync::LazyLock;
 
 use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use flate2::Compression;
+use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use rndrkit_domain::key_text::Digest;
 
+use super::compression;
 use super::failure;
 use super::view::frame::AssetUrls;
 
@@ -38,6 +41,10 @@ pub struct Asset {
     pub content_type: &'static str,
     /// Content.
     pub body: &'static str,
+    /// The same as a gzip file, as small as it gets; none when that is no smaller.
+    gzip: Option<Vec<u8>>,
+    /// The digest, which tells versions apart.
+    tag: String,
 }
 
 static ASSETS: LazyLock<[Asset; 3]> = LazyLock::new(|| {
@@ -49,14 +56,12 @@ static ASSETS: LazyLock<[Asset; 3]> = LazyLock::new(|| {
 });
 
 fn asset(stem: &str, extension: &str, content_type: &'static str, body: &'static str) -> Asset {
-    let digest = Digest::of(body).0;
-    let mut path = format!("{ROOT}{stem}.");
-    for byte in digest.iter().take(NAME_DIGEST_BYTES) {
-        let _infallible = write!(path, "{byte:02x}");
+    let mut tag = String::new();
+    for byte in Digest::of(body).0.iter().take(NAME_DIGEST_BYTES) {
+        let _infallible = write!(tag, "{byte:02x}");
     }
-    path.push('.');
-    path.push_str(extension);
-    Asset { path, content_type, body }
+    let path = format!("{ROOT}{stem}.{tag}.{extension}");
+    Asset { path, content_type, body, gzip: compression::gzip(body.as_bytes(), Compression::best()), tag }
 }
 
 /// Every static file.
@@ -65,16 +70,41 @@ pub fn all() -> &'static [Asset] {
 }
 
 /// `GET /assets/{name}`.
-pub(super) async fn serve(Path(name): Path<String>) -> Response {
+pub(super) async fn serve(Path(name): Path<String>, headers: HeaderMap) -> Response {
     let asset = all().iter().find(|asset| asset.path.strip_prefix(ROOT) == Some(name.as_str()));
     match asset {
-        Some(asset) => {
-            let headers =
-                [(CONTENT_TYPE, asset.content_type), (CACHE_CONTROL, "public, max-age=31536000, immutable")];
-            (headers, asset.body).into_response()
-        }
+        Some(asset) => asset.answer(&headers),
         None => failure::not_found().await.into_response(),
     }
+}
+
+impl Asset {
+    fn answer(&'static self, asked: &HeaderMap) -> Response {
+        let gzip = self.gzip.as_deref().filter(|_| compression::is_accepted(asked));
+        // Each form of a file has a tag of its own.
+        let tag = format!("\"{}{}\"", self.tag, if gzip.is_some() { "-gzip" } else { "" });
+        let known = asked.get_all(IF_NONE_MATCH).iter().any(|tags| names(tags, &tag));
+        let mut response = match gzip {
+            _ if known => StatusCode::NOT_MODIFIED.into_response(),
+            Some(gzip) => {
+                ([(CONTENT_TYPE, self.content_type), (CONTENT_ENCODING, "gzip")], gzip).into_response()
+            }
+            None => ([(CONTENT_TYPE, self.content_type)], self.body).into_response(),
+        };
+        let headers = response.headers_mut();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));
+        if let Ok(tag) = HeaderValue::from_str(&tag) {
+            headers.insert(ETAG, tag);
+        }
+        compression::vary(headers);
+        response
+    }
+}
+
+/// Whether a list of tags names this one, or any.
+fn names(tags: &HeaderValue, tag: &str) -> bool {
+    let mut tags = tags.to_str().unwrap_or_default().split(',').map(str::trim);
+    tags.any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
 }
 
 /// The addresses that pages name.

@@ -10,6 +10,7 @@ mod activity;
 mod activity_files;
 mod answer;
 mod billing;
+mod compression;
 mod cookie;
 mod counted;
 mod failure;
@@ -95,7 +96,8 @@ pub fn router(state: DashboardState) -> Router {
         .method_not_allowed_fallback(failure::method_not_allowed)
         .layer(DefaultBodyLimit::max(form::MAX_BODY_BYTES))
         .layer(from_fn_with_state(state.clone(), guard::own_forms_only))
-        .layer(from_fn(answer::no_store));
+        .layer(from_fn(answer::no_store))
+        .layer(from_fn(compression::pages));
     Router::new()
         .route("/assets/{name}", get(assets::serve))
         .merge(pages)

@@ -218,7 +218,8 @@ impl Browser {
         Page {
             status: parts.status,
             headers: parts.headers,
-            html: String::from_utf8(bytes.to_vec()).unwrap(),
+            html: String::from_utf8_lossy(&bytes).into_owned(),
+            bytes: bytes.to_vec(),
         }
     }
 
@@ -246,6 +247,8 @@ pub struct Page {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub html: String,
+    /// As they came, compressed or not.
+    pub bytes: Vec<u8>,
 }
 
 impl Page {

@@ -104,7 +104,13 @@ async fn static_files_may_be_kept_for_ever_under_their_hashed_names() {
         assert_eq!(file.status, StatusCode::OK);
         assert_eq!(file.header("cache-control"), "public, max-age=31536000, immutable");
         assert_eq!(file.header("content-type"), asset.content_type);
+        assert_eq!(file.header("vary"), "accept-encoding");
         assert_eq!(file.html, asset.body);
+        let mut again = browser.request("GET", &asset.path);
+        let tag = HeaderValue::from_str(file.header("etag")).unwrap();
+        again.headers_mut().insert("if-none-match", tag);
+        let again = browser.send(again).await;
+        assert_eq!((again.status, again.html.as_str()), (StatusCode::NOT_MODIFIED, ""));
     }
     assert_eq!(browser.get("/assets/app.000000000000.css").await.status, StatusCode::NOT_FOUND);
 }

@@ -10,6 +10,7 @@
 
 mod activity;
 mod app;
+mod compression;
 mod doors;
 mod gallery;
 mod getting_in;
