@@ -1,9 +1,9 @@
-//! The keyboard alone: every step of creating and deleting a key, with the focus seen all the way.
+//! The keyboard alone: every step of creating, copying and deleting a key, with the focus seen all the way.
 
 use super::person::{ENTER, ESCAPE, Person, SHIFT, TAB};
 
 #[tokio::test]
-async fn a_key_can_be_created_and_deleted_with_the_keyboard_alone() {
+async fn a_key_can_be_created_copied_and_deleted_with_the_keyboard_alone() {
     let Some((ada, _server, _)) = Person::on_plan("agency").await else { return };
     ada.open("/settings").await;
     ada.tab_to("Create API Key").await;
@@ -19,6 +19,9 @@ async fn a_key_can_be_created_and_deleted_with_the_keyboard_alone() {
     ada.keys(ENTER).await;
     ada.see("Your new key: Deployment Script").await;
     assert_eq!(ada.focus().await, "Your new key: Deployment Script");
+    ada.tab_to("Copy").await;
+    ada.keys(ENTER).await;
+    ada.see("Copied").await;
     ada.tab_to("I have stored this key").await;
     ada.keys(" ").await;
     ada.tab_to("Done").await;

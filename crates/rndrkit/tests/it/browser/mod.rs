@@ -2,13 +2,17 @@
 //! every state of every page looks and is reached.
 
 mod activity;
+mod clicks;
 mod failures;
 mod gates;
 mod keyboard;
 mod looking;
+mod names;
 mod person;
 mod screens;
+mod sentences;
 mod several_servers;
 mod specification;
 mod states;
+mod weight;
 mod without_scripts;
