@@ -1,6 +1,6 @@
 //! Accounts: made, read, changed and deleted by the operator; users see and upgrade their own.
 
-use rndrkit_domain::account::{Account, AccountStatus};
+use rndrkit_domain::account::{Account, AccountStatus, User};
 use rndrkit_domain::audit::{Action, NewEvent};
 use rndrkit_domain::id::AccountId;
 use rndrkit_domain::plan::{Plan, PlanId};
@@ -237,8 +237,13 @@ impl Control {
             let change = control.change(at);
             let update = || {
                 let (writer, context) = (control.clone(), context.clone());
-                let events = move |before: &Account, after: &Account| {
-                    writer.update_events(&context, at, before, after)
+                let events = move |before: &Account, after: &Account, user: Option<&User>| {
+                    let mut events = writer.update_events(&context, at, before, after);
+                    events.extend(user.map(|user| {
+                        let subject = Subject::User(user.id);
+                        writer.event(&context, at, Action::UserEmailChanged, Some(after.id), subject)
+                    }));
+                    events
                 };
                 control.store().update_account(id, update.clone(), change, events)
             };

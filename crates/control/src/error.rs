@@ -67,6 +67,9 @@ pub enum Error {
     /// Unknown address or wrong password; never says which.
     #[error("sign-in refused")]
     SignInRefused,
+    /// An operator's link opened this dashboard, so there is no person whose password or address it could be.
+    #[error("signed in by a link")]
+    SignedInByLink,
     /// Slowed down.
     #[error("too many attempts, wait {retry_after:?}")]
     TooManyAttempts {
@@ -130,6 +133,11 @@ impl Error {
                 "This link was used already, has expired, or was replaced. Ask for a new one.".to_owned()
             }
             Self::SignInRefused => "The e-mail address or the password is not right.".to_owned(),
+            Self::SignedInByLink => {
+                "You came in through a link from whoever runs this service, so there is no \
+                password and no address of yours here. Sign in with a password to change them."
+                    .to_owned()
+            }
             Self::TooManyAttempts { retry_after } => {
                 let seconds = retry_after.as_millis().div_ceil(1000).max(1);
                 let unit = if seconds == 1 { "second" } else { "seconds" };
@@ -168,6 +176,8 @@ impl From<StoreError> for Error {
                 "There are as many tokens as an installation may have. Delete one first.",
             ),
             StoreError::LinkInvalid => Self::LinkInvalid,
+            // What was typed is not the password any more.
+            StoreError::PasswordChanged => Self::SignInRefused,
             StoreError::Unavailable(cause) | StoreError::OutcomeUnknown(cause) => {
                 Self::Unavailable(cause.to_string())
             }

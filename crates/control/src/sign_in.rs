@@ -53,7 +53,7 @@ impl Control {
             Err(_) => None,
         };
         let (user, stored) = found.unzip();
-        let right = self.inner.hasher.verify(password.to_owned(), stored).await?;
+        let right = self.inner.hasher.verify(password.to_owned(), stored.clone()).await?;
         let at = self.now();
         let tried = user.clone();
         let Some(user) = user.filter(|_| right) else {
@@ -66,14 +66,14 @@ impl Control {
         let session = NewSession { seed: opening.seed, account_id: user.account_id, user_id: Some(user.id) };
         let event = self.user_event(&user, origin, at, Action::UserSignedIn);
         let account_id = user.account_id;
-        self.store().insert_session(session, self.change(at), event).await?;
+        self.store().insert_session(session, stored.as_deref(), self.change(at), event).await?;
         Ok(OpenedSession { token: opening.token, account_id, expires_at, return_to: None })
     }
 
     /// The same event for unknown addresses and wrong passwords, so that both take the same. Of a person whose
     /// address it was it has the ids, so that their account sees it; it never has what was typed, which may be a
     /// password typed into the wrong field.
-    async fn record_failure(
+    pub(crate) async fn record_failure(
         &self,
         tried: Option<&User>,
         origin: &Origin,
@@ -91,7 +91,7 @@ impl Control {
         Ok(self.store().append_event(self.change(at), event).await?)
     }
 
-    fn user_event(&self, user: &User, origin: &Origin, at: Timestamp, action: Action) -> NewEvent {
+    pub(crate) fn user_event(&self, user: &User, origin: &Origin, at: Timestamp, action: Action) -> NewEvent {
         let principal = Principal::User {
             account_id: user.account_id,
             user: Some(user.clone()),
@@ -189,7 +189,7 @@ impl Control {
         }
     }
 
-    fn password_refusal(&self, chosen: &str, email: &str) -> Option<String> {
+    pub(crate) fn password_refusal(&self, chosen: &str, email: &str) -> Option<String> {
         let settings = self.settings();
         password::refusal(chosen, settings.password_min_length, email, &settings.brand_name)
     }

@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod audit;
+pub mod browser;
 pub mod client;
 pub mod decision;
 pub mod feed;
@@ -17,6 +18,7 @@ pub mod mail;
 pub mod node;
 pub mod notification;
 pub mod observation;
+pub mod place;
 pub mod plan;
 pub mod random;
 pub mod text;

@@ -1,6 +1,6 @@
 //! Accounts. The account's row is the lock of everything that belongs to it: changes update it first.
 
-use rndrkit_domain::account::{Account, AccountStatus};
+use rndrkit_domain::account::{Account, AccountStatus, User};
 use rndrkit_domain::audit::NewEvent;
 use rndrkit_domain::id::AccountId;
 use rndrkit_domain::plan::PlanId;
@@ -10,6 +10,7 @@ use sea_orm::FromQueryResult;
 
 use crate::audit;
 use crate::change::{Change, Committed};
+use crate::email_changes;
 use crate::error::Error;
 use crate::feed::{self, News};
 use crate::idempotency::{self, Idempotency};
@@ -214,14 +215,15 @@ impl Store {
         Ok(Page::cut(items, page.limit))
     }
 
-    /// Changes an account. `events` reports the difference between before and after; nothing is written,
+    /// Changes an account. When its address changes and its only user signs in with that address, theirs changes with
+    /// it. `events` reports the difference between before and after, and that user as they were; nothing is written,
     /// and `events` is not asked, when there is none.
     pub async fn update_account(
         &self,
         id: AccountId,
         update: AccountUpdate,
         change: Change,
-        events: impl FnOnce(&Account, &Account) -> Vec<NewEvent> + Send,
+        events: impl FnOnce(&Account, &Account, Option<&User>) -> Vec<NewEvent> + Send,
     ) -> Result<Committed<Account>, Error> {
         let tx = self.begin().await?;
         let row: Option<AccountRow> = tx
@@ -245,7 +247,11 @@ impl Store {
         }
         let after = Account { revision: before.revision + 1, ..after };
         write(&tx, &after).await?;
-        audit::append(&tx, &change, &events(&before, &after)).await?;
+        let user = match after.email == before.email {
+            true => None,
+            false => email_changes::follow_account(&tx, id, &before.email, &after.email, change.at).await?,
+        };
+        audit::append(&tx, &change, &events(&before, &after, user.as_ref())).await?;
         let number = feed::publish(&tx, &change, News::of_account(id)).await?;
         tx.commit().await?;
         Ok(Committed::done(after, number))
@@ -324,9 +330,15 @@ async fn erase(tx: &Transaction, id: AccountId, change: &Change) -> Result<(), E
     .await?;
     outbox::erase(tx, id).await?;
     observations::erase(tx, id).await?;
-    // Sessions and links refer to users, users to the account.
+    // Sessions, links, changes of address and places refer to users, users to the account.
     tx.execute("DELETE FROM sessions WHERE account_id = $1", [text(id)]).await?;
     tx.execute("DELETE FROM links WHERE account_id = $1", [text(id)]).await?;
+    tx.execute("DELETE FROM email_changes WHERE account_id = $1", [text(id)]).await?;
+    tx.execute(
+        "DELETE FROM known_places WHERE user_id IN (SELECT id FROM users WHERE account_id = $1)",
+        [text(id)],
+    )
+    .await?;
     tx.execute("DELETE FROM users WHERE account_id = $1", [text(id)]).await?;
     tx.execute(
         "UPDATE accounts SET email = NULL, name = NULL, external_id = NULL, deleted_at = $2 WHERE id = $1",

@@ -52,6 +52,12 @@ pub enum Error {
     /// The link is unknown, used, expired, replaced, or of another kind.
     #[error("the link is not valid")]
     LinkInvalid,
+    /// The password was changed since it was checked.
+    #[error("the password was changed meanwhile")]
+    PasswordChanged,
+    /// As many changes of address as one person may ask for in an hour.
+    #[error("too many changes of address were asked for")]
+    TooManyEmailChanges,
     /// A create with this idempotency key has already happened.
     #[error("the create has already happened")]
     IdempotencyReplay(IdempotencyRecord),

@@ -13,9 +13,10 @@ use crate::error::Error;
 use crate::feed::{self, News};
 use crate::links;
 use crate::open::Store;
+use crate::passwords;
 use crate::sessions::{self, NewSession, SessionSeed};
 use crate::users::{self, NewUser};
-use crate::value::{digest, text};
+use crate::value::text;
 
 /// What a used link has opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,7 +75,7 @@ impl Store {
     }
 
     /// Sets a user's password through a link. Every other session of that user ends, and every other link
-    /// that could set the password goes.
+    /// of theirs is void.
     pub async fn reset_password(
         &self,
         link: Digest,
@@ -90,11 +91,7 @@ impl Store {
         tx.execute("UPDATE users SET password_hash = $2 WHERE id = $1", [text(user_id), text(new_hash)])
             .await?;
         tx.execute("DELETE FROM sessions WHERE user_id = $1", [text(user_id)]).await?;
-        tx.execute(
-            "DELETE FROM links WHERE user_id = $1 AND kind = 'password_reset' AND digest <> $2",
-            [text(user_id), digest(&link)],
-        )
-        .await?;
+        passwords::void_links(&tx, user_id, change.at).await?;
         let session = NewSession { seed, account_id, user_id: Some(user_id) };
         sessions::insert(&tx, &session, &change).await?;
         audit::append(&tx, &change, &events).await?;
@@ -114,8 +111,8 @@ impl Store {
         let account_id = links::lock_account(&tx, link).await?;
         let consumed = links::consume(&tx, link, LinkKind::SignIn, change.at).await?;
         let session = NewSession { seed, account_id, user_id: consumed.user_id };
-        sessions::insert(&tx, &session, &change).await?;
-        audit::append(&tx, &change, &[event]).await?;
+        let is_new_place = sessions::insert(&tx, &session, &change).await?;
+        audit::append(&tx, &change, &[sessions::marked(event, is_new_place)]).await?;
         tx.commit().await?;
         Ok(OpenedByLink { account_id, user_id: consumed.user_id, return_to: consumed.return_to })
     }

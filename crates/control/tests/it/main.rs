@@ -10,6 +10,7 @@
     reason = "test code: a failure is a panic, and a test binary has no users"
 )]
 
+mod account_security;
 mod outcome;
 mod people;
 mod permissions;

@@ -132,6 +132,7 @@ async fn prune(store: &Store, clock: &dyn Clock, kept: &Kept) {
     report("mail", in_batches(|| store.prune_outbox(now.minus(MAIL_KEPT_FOR), PRUNE_BATCH)).await);
     report("told news", in_batches(|| store.prune_told(now.minus(TOLD_KEPT_FOR), PRUNE_BATCH)).await);
     report("links", in_batches(|| store.prune_links(now, PRUNE_BATCH)).await);
+    report("changes of address", in_batches(|| store.prune_email_changes(now, PRUNE_BATCH)).await);
 }
 
 async fn prune_observations(store: &Store, now: Timestamp) {

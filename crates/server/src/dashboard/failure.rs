@@ -133,6 +133,7 @@ impl From<Error> for Failure {
             Error::AccountSuspended
             | Error::PlanRequired
             | Error::PlanChangeNotYours
+            | Error::SignedInByLink
             | Error::SignUpClosed => Self::new(StatusCode::FORBIDDEN, "This is not possible")
                 .say(text)
                 .lead("Go to the overview", "/"),

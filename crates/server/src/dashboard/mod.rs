@@ -6,6 +6,7 @@
 pub mod assets;
 pub mod view;
 
+mod account;
 mod activity;
 mod activity_files;
 mod answer;
@@ -70,6 +71,12 @@ pub fn page_routes() -> Vec<PageRoute> {
         page("/activity", get(activity::show)),
         page("/activity.csv", get(activity_files::csv)),
         page("/activity.json", get(activity_files::json)),
+        page("/settings/password", get(account::to_section)),
+        form("/settings/password", post(account::change_password)),
+        page("/settings/sessions/end", get(account::to_section)),
+        form("/settings/sessions/end", post(account::end_session)),
+        page("/settings/sessions/end-others", get(account::to_section)),
+        form("/settings/sessions/end-others", post(account::end_others)),
         page("/billing", get(billing::show)),
         form("/billing", post(billing::change)),
         page("/sign-in", get(sign_in::show)),

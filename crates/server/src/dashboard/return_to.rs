@@ -8,6 +8,8 @@ use rndrkit_domain::id::KeyId;
 const PAGES: [&str; 6] = ["/", "/usage", "/activity", "/settings", "/billing", "/settings/api-keys/new"];
 /// The pages below a key's own address.
 const KEY_PAGES: [&str; 2] = ["delete", "label"];
+/// Forms of the section *Account*.
+const ACCOUNT_FORMS: [&str; 3] = ["/settings/password", "/settings/email", "/settings/sessions"];
 /// Longer fragments name nothing of ours.
 const MAX_FRAGMENT_BYTES: usize = 32;
 
@@ -32,6 +34,8 @@ fn is_key_page(path: &str) -> bool {
 pub(super) fn page_of_form(path: &str) -> &'static str {
     if path == "/settings/notifications" {
         "/settings#notifications"
+    } else if ACCOUNT_FORMS.iter().any(|form| path.starts_with(form)) {
+        "/settings#account"
     } else if path.starts_with("/settings") {
         "/settings#api-keys"
     } else if path == "/billing" {

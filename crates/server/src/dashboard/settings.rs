@@ -14,6 +14,7 @@ use rndrkit_domain::plan::Plan;
 use rndrkit_domain::time::Timestamp;
 use serde::Deserialize;
 
+use super::account::{self, AccountExtra};
 use super::answer;
 use super::assets;
 use super::failure::Failure;
@@ -26,7 +27,7 @@ use super::view::keys::{
     CreateForm, KeyList, KeyRow, KeysSection, KnownKeys, LastUsed, Locked, PastKeyRow, RepeatedCreate,
     Revealed,
 };
-use super::view::settings::{AccountSection, SettingsPage};
+use super::view::settings::SettingsPage;
 use super::view::words;
 use super::visitor::SignedIn;
 
@@ -58,7 +59,8 @@ pub(super) async fn show(
 ) -> Result<Response, Failure> {
     let subject = if done.deleted.is_empty() { told::PLAN } else { &done.deleted };
     let who_follows = told::take(&headers, state.is_https(), subject);
-    draw(&state, &who, StatusCode::OK, Extra { done, who_follows, ..Extra::default() }).await
+    let account = AccountExtra::told(&headers, state.is_https(), &done.changed);
+    draw(&state, &who, StatusCode::OK, Extra { done, who_follows, account, ..Extra::default() }).await
 }
 
 /// The address of the form, opened as a page (after signing in again, say).
@@ -75,6 +77,8 @@ pub(super) struct Extra {
     pub(super) created: Option<Revealed>,
     pub(super) repeated: Option<RepeatedCreate>,
     pub(super) notice: Option<Notice>,
+    /// What the section *Account* shows beside that.
+    pub(super) account: AccountExtra,
 }
 
 /// Draws the settings as they are now.
@@ -107,7 +111,8 @@ pub(super) async fn draw(
     (keys.created, keys.repeated) = (extra.created, extra.repeated);
     let saved = extra.done.saved == "notifications";
     let notifications = notifications::section(state, who, saved).await;
-    let view = SettingsPage { frame, keys, notifications, account: account_section(who) };
+    let account = account::section(state, who, extra.account).await;
+    let view = SettingsPage { frame, keys, notifications, account };
     Ok(answer::page(status, &view))
 }
 
@@ -128,15 +133,6 @@ pub(super) fn frame(state: &DashboardState, place: Place, account: &Account, pla
         plan_name: plan_name.to_owned(),
         notices: suspended.into_iter().collect(),
         assets: assets::urls(),
-    }
-}
-
-fn account_section(who: &SignedIn) -> AccountSection {
-    AccountSection {
-        name: who.account.name.to_string(),
-        email: who.account.email.to_string(),
-        signed_in_as: who.email(),
-        id: who.account.id.to_string(),
     }
 }
 

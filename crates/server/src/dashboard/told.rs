@@ -13,6 +13,8 @@ use super::cookie;
 /// As long as a browser may take to follow to the next page, and not so long that it is shown beside
 /// something else.
 const LIFETIME: Duration = Duration::from_secs(60);
+/// Stands where a change that nodes follow has its figures.
+const DONE: &str = "done";
 /// What a change of the own plan is called, where a deletion has the key's id.
 pub(super) const PLAN: &str = "plan";
 
@@ -21,6 +23,17 @@ pub(super) fn put(headers: &mut HeaderMap, is_https: bool, subject: &str, who: &
     let Confirmation { nodes_confirmed, nodes_expired, took } = who;
     let value = format!("{subject}.{nodes_confirmed}.{nodes_expired}.{}", took.as_millis());
     cookie::set_told(headers, is_https, &value, LIFETIME);
+}
+
+/// Puts down that something was done which no node has to follow.
+pub(super) fn note(headers: &mut HeaderMap, is_https: bool, subject: &str) {
+    cookie::set_told(headers, is_https, &format!("{subject}.{DONE}"), LIFETIME);
+}
+
+/// Whether that was put down about this subject.
+pub(super) fn noted(headers: &HeaderMap, is_https: bool, subject: &str) -> bool {
+    let value = cookie::read_told(headers, is_https);
+    value.and_then(|value| value.strip_prefix(subject)?.strip_prefix('.')).is_some_and(|rest| rest == DONE)
 }
 
 /// What was put down about this subject; none when it was about another, or is no more.
@@ -58,6 +71,17 @@ mod tests {
         assert_eq!(take(&next, true, "key_b"), None);
         assert_eq!(take(&next, true, "key"), None);
         assert_eq!(take(&next, false, "key_a"), None);
+    }
+
+    #[test]
+    fn what_no_node_has_to_follow_is_noted_under_its_own_name() {
+        let mut answer = HeaderMap::new();
+        note(&mut answer, false, "password");
+        assert!(answer[SET_COOKIE].to_str().unwrap().starts_with("rk_told_local=password.done; "));
+        assert!(noted(&after("rk_told_local=password.done"), false, "password"));
+        assert!(!noted(&after("rk_told_local=password.done"), false, "pass"));
+        assert!(!noted(&after("rk_told_local=password.0.0.0"), false, "password"));
+        assert!(!noted(&HeaderMap::new(), false, "password"));
     }
 
     #[test]

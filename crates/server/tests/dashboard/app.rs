@@ -210,7 +210,7 @@ impl Browser {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
-        if let Some(line) = parts.headers.get("set-cookie") {
+        for line in parts.headers.get_all("set-cookie") {
             let pair = line.to_str().unwrap().split(';').next().unwrap();
             let place = if pair.contains("rk_told") { &mut self.told } else { &mut self.cookie };
             *place = (!pair.ends_with('=')).then(|| pair.to_owned());

@@ -7,6 +7,7 @@ use askama::Template;
 use rndrkit_control::Confirmation;
 use rndrkit_domain::time::Timestamp;
 use rndrkit_server::dashboard::assets;
+use rndrkit_server::dashboard::view::account::{AccountSection, BrowserList, BrowserRow, PasswordForm};
 use rndrkit_server::dashboard::view::billing::{BillingPage, PlanCard, Rank};
 use rndrkit_server::dashboard::view::errors::ErrorPage;
 use rndrkit_server::dashboard::view::frame::{Frame, Gate, Notice, Place, Tone};
@@ -19,7 +20,7 @@ use rndrkit_server::dashboard::view::keys::{
 };
 use rndrkit_server::dashboard::view::notifications::{ChoiceRow, Choices, NotificationsSection};
 use rndrkit_server::dashboard::view::overview::OverviewPage;
-use rndrkit_server::dashboard::view::settings::{AccountSection, SettingsPage};
+use rndrkit_server::dashboard::view::settings::SettingsPage;
 use rndrkit_server::dashboard::view::{Field, words};
 
 #[path = "gallery_activity.rs"]
@@ -168,13 +169,71 @@ fn settings_with(
 ) -> String {
     let mut frame = frame(Place::Settings, plan_name);
     frame.notices = notices;
-    let account = AccountSection {
+    let account = account_section();
+    draw(&SettingsPage { frame, keys, notifications, account })
+}
+
+/// Ada at her desk, with a telephone, and a dashboard that a link opened.
+fn account_section() -> AccountSection {
+    let browser = |name: &str, address: &str, days: i64, minutes: i64| BrowserRow {
+        handle: format!("{name}{address}").bytes().map(|byte| format!("{byte:02x}")).collect(),
+        name: name.to_owned(),
+        this: false,
+        by_link: false,
+        address: Some(address.to_owned()),
+        signed_in: words::past(now(), before(days * DAY_MS)),
+        last_active: words::past(now(), before(minutes * MINUTE_MS)),
+    };
+    AccountSection {
         name: "Northwind Studio".to_owned(),
         email: "ada@northwind.example".to_owned(),
         signed_in_as: Some("ada@northwind.example".to_owned()),
         id: "acc_01jd3n8q4w6x9y2z5b7c0d1e2f".to_owned(),
+        notices: Vec::new(),
+        password: PasswordForm::default(),
+        password_min_length: 15,
+        browsers: BrowserList::Known(vec![
+            BrowserRow { this: true, ..browser("Firefox on Linux", "192.0.2.7", 2, 3) },
+            browser("Safari on iPhone", "2001:db8:4f12:8a00:9d3e:71ff:fe02:11c9", 12, 75),
+            BrowserRow { by_link: true, ..browser("Chrome on Windows", "198.51.100.20", 0, 20) },
+        ]),
+    }
+}
+
+fn with_account(account: AccountSection) -> String {
+    let keys = section(three_keys(), Vec::new());
+    let notifications = notifications(true, false);
+    draw(&SettingsPage { frame: frame(Place::Settings, "Agency"), keys, notifications, account })
+}
+
+fn account_states() -> Vec<(&'static str, String)> {
+    let plain = account_section();
+    let wrong = PasswordForm {
+        current_problem: Some("This is not your current password.".to_owned()),
+        new_problem: Some("Use 15 characters or more. A few unrelated words work well.".to_owned()),
     };
-    draw(&SettingsPage { frame, keys, notifications, account })
+    let text = "Every other browser of yours is signed out, and links to set a password are void.";
+    let changed = notice(Tone::Good, "Your password was changed.", text);
+    let alone = match plain.browsers.clone() {
+        BrowserList::Known(mut browsers) => {
+            browsers.truncate(1);
+            BrowserList::Known(browsers)
+        }
+        unavailable => unavailable,
+    };
+    vec![
+        ("account-password-wrong", with_account(AccountSection { password: wrong, ..plain.clone() })),
+        (
+            "account-password-changed",
+            with_account(AccountSection { notices: vec![changed], ..plain.clone() }),
+        ),
+        ("account-one-browser", with_account(AccountSection { browsers: alone, ..plain.clone() })),
+        ("account-by-link", with_account(AccountSection { signed_in_as: None, ..plain.clone() })),
+        (
+            "account-browsers-unavailable",
+            with_account(AccountSection { browsers: BrowserList::Unavailable, ..plain }),
+        ),
+    ]
 }
 
 pub fn draw(page: &impl Template) -> String {
@@ -474,5 +533,6 @@ fn errors() -> Vec<(&'static str, String)> {
 
 /// Every page, under a file name.
 pub fn all() -> Vec<(&'static str, String)> {
-    [key_states(), key_forms(), other_pages(), usage::all(), activity::all(), gates(), errors()].concat()
+    let keys = [key_states(), key_forms(), account_states()].concat();
+    [keys, other_pages(), usage::all(), activity::all(), gates(), errors()].concat()
 }

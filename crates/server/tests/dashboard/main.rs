@@ -8,6 +8,7 @@
     reason = "helpers of tests stop at the first surprise"
 )]
 
+mod account;
 mod activity;
 mod app;
 mod compression;

@@ -54,7 +54,7 @@ async fn addresses_and_external_ids_are_unique_and_say_which(database: &TestData
     assert!(matches!(insert(other).await, Err(Error::ExternalIdTaken)));
     let third = account(&store, "carol").await;
     let update = AccountUpdate { email: Some(first.email), ..AccountUpdate::default() };
-    let result = store.update_account(third.id, update, change(2), |_, _| Vec::new()).await;
+    let result = store.update_account(third.id, update, change(2), |_, _, _| Vec::new()).await;
     assert!(matches!(result, Err(Error::EmailTaken)), "{result:?}");
     // Deleting frees both.
     store.delete_account(first.id, change(3), event(Action::AccountDeleted)).await.unwrap();
@@ -69,7 +69,7 @@ async fn an_account_needs_a_plan_that_exists(database: &TestDatabase) {
     assert!(matches!(result, Err(Error::UnknownPlan)), "{result:?}");
     let made = account(&store, "bob").await;
     let update = AccountUpdate { plan: Some(plan_id("gold")), ..AccountUpdate::default() };
-    let result = store.update_account(made.id, update, change(2), |_, _| Vec::new()).await;
+    let result = store.update_account(made.id, update, change(2), |_, _, _| Vec::new()).await;
     assert!(matches!(result, Err(Error::UnknownPlan)), "{result:?}");
 }
 
@@ -117,7 +117,7 @@ async fn an_update_reports_before_and_after_and_raises_the_revision(database: &T
     };
     let mut reported = None;
     let committed = store
-        .update_account(made.id, update, change(3), |before, after| {
+        .update_account(made.id, update, change(3), |before, after, _| {
             reported = Some((before.clone(), after.clone()));
             vec![event_of(after.id, Action::AccountUpdated), event_of(after.id, Action::AccountSuspended)]
         })
@@ -142,8 +142,10 @@ async fn an_update_that_changes_nothing_takes_no_number(database: &TestDatabase)
     account(&store, "bob").await;
     let head = store.feed_head().await.unwrap();
     let update = AccountUpdate { plan: Some(made.plan.clone()), ..AccountUpdate::default() };
-    let committed =
-        store.update_account(made.id, update, change(3), |_, _| panic!("nothing to report")).await.unwrap();
+    let committed = store
+        .update_account(made.id, update, change(3), |_, _, _| panic!("nothing to report"))
+        .await
+        .unwrap();
     assert_eq!((committed.changed, committed.number), (false, own));
     assert_eq!(committed.value, made);
     assert_eq!(store.feed_head().await.unwrap(), head);
@@ -156,11 +158,12 @@ async fn a_refused_update_leaves_everything_as_it_was(database: &TestDatabase) {
     let head = store.feed_head().await.unwrap();
     let update =
         AccountUpdate { name: Some(name("X")), plan: Some(plan_id("gold")), ..AccountUpdate::default() };
-    store.update_account(made.id, update, change(2), |_, _| Vec::new()).await.unwrap_err();
+    store.update_account(made.id, update, change(2), |_, _, _| Vec::new()).await.unwrap_err();
     assert_eq!(store.find_account(made.id, at(3)).await.unwrap().unwrap(), made);
     assert_eq!(store.feed_head().await.unwrap(), head);
     let unknown = AccountId::generate(at(0), &OsEntropy);
-    let result = store.update_account(unknown, AccountUpdate::default(), change(2), |_, _| Vec::new()).await;
+    let result =
+        store.update_account(unknown, AccountUpdate::default(), change(2), |_, _, _| Vec::new()).await;
     assert!(matches!(result, Err(Error::NotFound)));
 }
 

@@ -8,6 +8,7 @@ use rndrkit_domain::audit::{Action, Actor, ActorType, NewEvent, Origin, Target};
 use rndrkit_domain::id::{AccountId, EventId, KeyId, RequestId, TokenId, UserId};
 use rndrkit_domain::key::ApiKey;
 use rndrkit_domain::key_text::{Digest, KeyPrefix, mint};
+use rndrkit_domain::place::Place;
 use rndrkit_domain::plan::{Plan, PlanId, RateLimit};
 use rndrkit_domain::random::{self, OsEntropy};
 use rndrkit_domain::text::{Email, Name};
@@ -165,6 +166,7 @@ pub(crate) fn seed(expires_at: u64) -> SessionSeed {
         expires_at: at(expires_at),
         ip: Some("2001:db8::1".parse().unwrap()),
         user_agent: Some("Firefox".to_owned()),
+        place: Place::of(Some("2001:db8::1".parse().unwrap()), Some("Firefox")),
     }
 }
 

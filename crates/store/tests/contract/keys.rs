@@ -76,7 +76,7 @@ async fn a_smaller_plan_deletes_nothing_and_admits_none(database: &TestDatabase)
     let owner = account(&store, "ada").await;
     let move_to = |plan: &str| {
         let update = AccountUpdate { plan: Some(plan_id(plan)), ..AccountUpdate::default() };
-        store.update_account(owner.id, update, change(2), |_, _| Vec::new())
+        store.update_account(owner.id, update, change(2), |_, _, _| Vec::new())
     };
     move_to("agency_plus").await.unwrap();
     for _ in 0..7 {
@@ -91,7 +91,7 @@ async fn a_smaller_plan_deletes_nothing_and_admits_none(database: &TestDatabase)
 async fn status_and_plan_are_judged_before_the_limit(database: &TestDatabase) {
     let store = open(database).await;
     let owner = account(&store, "ada").await;
-    let update = |update| store.update_account(owner.id, update, change(2), |_, _| Vec::new());
+    let update = |update| store.update_account(owner.id, update, change(2), |_, _, _| Vec::new());
     let insert = || store.insert_key(new_key(owner.id), None, change(3), event(Action::KeyCreated));
     update(AccountUpdate { plan: Some(plan_id("starter")), ..AccountUpdate::default() }).await.unwrap();
     assert!(matches!(insert().await, Err(Error::PlanRequired)));

@@ -183,6 +183,6 @@ async fn links_to_a_deleted_account_are_gone(database: &TestDatabase) {
     let result = store.insert_link(link_to(&owner, LinkKind::SignIn), change(3), event()).await;
     assert!(matches!(result, Err(Error::NotFound)));
     let session = NewSession { seed: seed(900), account_id: owner.id, user_id: None };
-    let result = store.insert_session(session, change(3), event()).await;
+    let result = store.insert_session(session, None, change(3), event()).await;
     assert!(matches!(result, Err(Error::NotFound)));
 }

@@ -6,6 +6,7 @@
     reason = "a test that cannot go on should stop loudly"
 )]
 
+mod account_security;
 mod accounts;
 mod audit;
 mod budgets;

@@ -20,7 +20,7 @@ on_both_databases!(
     digests_and_words_are_checked_by_the_database,
 );
 
-async fn text_of(connection: &DatabaseConnection, query: &str) -> Vec<String> {
+pub(crate) async fn text_of(connection: &DatabaseConnection, query: &str) -> Vec<String> {
     let statement = Statement::from_string(connection.get_database_backend(), query);
     let rows = connection.query_all_raw(statement).await.unwrap();
     rows.iter().map(|row| row.try_get_by_index::<String>(0).unwrap()).collect()

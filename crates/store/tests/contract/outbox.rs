@@ -161,7 +161,7 @@ async fn a_sign_in_from_a_new_place_is_told_to_that_person_alone(database: &Test
         let target = Target { kind: "user", id: user.id.to_string() };
         let event = NewEvent { target, details, ..event_of(owner.id, Action::UserSignedIn) };
         let session = NewSession { seed: seed(9_999), account_id: owner.id, user_id: Some(user.id) };
-        store.insert_session(session, change(2), event).await.unwrap();
+        store.insert_session(session, None, change(2), event).await.unwrap();
     }
     let mails = claim_all(&store, 2).await;
     assert_eq!(mails.len(), 1);

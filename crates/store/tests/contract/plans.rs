@@ -74,6 +74,6 @@ async fn changed_figures_are_newer_for_every_account(database: &TestDatabase) {
     assert!(second > first, "a verifier keeps the higher revision");
     assert!(!store.load_key(secret).await.unwrap().found.unwrap().api_access);
     let update = AccountUpdate { plan: Some(plan_id("agency_plus")), ..AccountUpdate::default() };
-    store.update_account(owner.id, update, change(3), |_, _| Vec::new()).await.unwrap();
+    store.update_account(owner.id, update, change(3), |_, _, _| Vec::new()).await.unwrap();
     assert!(revision().await > second);
 }

@@ -149,7 +149,7 @@ async fn aborted_changes_leave_the_writer_usable_and_no_trace(database: &TestDat
             name: Some(crate::builders::name(&format!("round {round}"))),
             ..rndrkit_store::AccountUpdate::default()
         };
-        store.update_account(owner.id, renamed, change(2), |_, _| Vec::new()).await.unwrap();
+        store.update_account(owner.id, renamed, change(2), |_, _, _| Vec::new()).await.unwrap();
         if let Some(found) = store.find_key(id).await.unwrap() {
             let head = store.feed_head().await.unwrap().number;
             let entries = store.feed_entries(1, 1_000).await.unwrap();

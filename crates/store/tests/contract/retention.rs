@@ -17,7 +17,7 @@ async fn ended_sessions_go(database: &TestDatabase) {
     for end in [10, 20, 30, 40] {
         let session = NewSession { seed: seed(end), account_id: owner.id, user_id: None };
         cookies.push(session.seed.digest);
-        store.insert_session(session, change(1), event(Action::UserSignedIn)).await.unwrap();
+        store.insert_session(session, None, change(1), event(Action::UserSignedIn)).await.unwrap();
     }
     assert_eq!(store.prune_sessions(at(30), 2).await.unwrap(), 2);
     assert_eq!(store.prune_sessions(at(30), 2).await.unwrap(), 1);

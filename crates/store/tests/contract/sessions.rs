@@ -22,7 +22,7 @@ async fn a_session_shows_account_and_user_until_it_ends(database: &TestDatabase)
     let made = store.sign_up(None, new, user.clone(), seed(50), change(1), events).await.unwrap().value;
     let session = NewSession { seed: seed(100), account_id: made.id, user_id: Some(user.id) };
     let cookie = session.seed.digest;
-    store.insert_session(session, change(2), event_of(made.id, Action::UserSignedIn)).await.unwrap();
+    store.insert_session(session, None, change(2), event_of(made.id, Action::UserSignedIn)).await.unwrap();
     let found = store.find_session(cookie, at(99)).await.unwrap().unwrap();
     assert_eq!(found.account, store.find_account(made.id, at(99)).await.unwrap().unwrap());
     let signed_in = found.user.unwrap();
@@ -38,7 +38,7 @@ async fn using_a_session_moves_it_forwards_only(database: &TestDatabase) {
     let owner = account(&store, "ada").await;
     let session = NewSession { seed: seed(100), account_id: owner.id, user_id: None };
     let cookie = session.seed.digest;
-    store.insert_session(session, change(2), event(Action::UserSignedIn)).await.unwrap();
+    store.insert_session(session, None, change(2), event(Action::UserSignedIn)).await.unwrap();
     let seen = || async {
         let found = store.find_session(cookie, at(3)).await.unwrap().unwrap();
         (found.last_seen_at, found.expires_at)
@@ -54,7 +54,7 @@ async fn ending_a_session_is_reported_once(database: &TestDatabase) {
     let owner = account(&store, "ada").await;
     let session = NewSession { seed: seed(100), account_id: owner.id, user_id: None };
     let cookie = session.seed.digest;
-    store.insert_session(session, change(2), event_of(owner.id, Action::UserSignedIn)).await.unwrap();
+    store.insert_session(session, None, change(2), event_of(owner.id, Action::UserSignedIn)).await.unwrap();
     let end = || store.delete_session(cookie, change(3), Some(event_of(owner.id, Action::UserSignedOut)));
     assert!(end().await.unwrap());
     assert!(!end().await.unwrap());
@@ -68,7 +68,7 @@ async fn sessions_that_go_on_are_counted(database: &TestDatabase) {
     let owner = account(&store, "ada").await;
     for (begun, end) in [(2, 50), (2, 100), (30, 100)] {
         let session = NewSession { seed: seed(end), account_id: owner.id, user_id: None };
-        store.insert_session(session, change(begun), event(Action::UserSignedIn)).await.unwrap();
+        store.insert_session(session, None, change(begun), event(Action::UserSignedIn)).await.unwrap();
     }
     let count = async |now, seen_after| store.count_sessions(at(now), at(seen_after)).await.unwrap();
     assert_eq!(count(49, 1).await, 3);

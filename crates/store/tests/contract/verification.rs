@@ -48,7 +48,7 @@ async fn changes_of_the_account_raise_the_revision(database: &TestDatabase) {
         external_id: Some(Some(ExternalId::parse("cus_7").unwrap())),
         ..AccountUpdate::default()
     };
-    store.update_account(owner.id, update, change(3), |_, _| Vec::new()).await.unwrap();
+    store.update_account(owner.id, update, change(3), |_, _, _| Vec::new()).await.unwrap();
     let after = store.load_key(secret).await.unwrap().found.unwrap();
     assert!(after.revision > before.revision);
     assert_eq!((after.status, after.api_access), (AccountStatus::Suspended, false));

@@ -2,10 +2,10 @@
 //!
 //! Nothing here asks the control plane anything, so every state of every page can be drawn from fixtures.
 
+pub mod account;
 pub mod activity;
 pub mod activity_words;
 pub mod billing;
-pub mod browser_words;
 pub mod chart;
 pub mod errors;
 pub mod frame;
@@ -16,6 +16,9 @@ pub mod overview;
 pub mod settings;
 pub mod usage;
 pub mod words;
+
+// A sign-in from a new place is told by the same words.
+pub use rndrkit_domain::browser as browser_words;
 
 /// A text field of a form, as typed, with what is wrong about it.
 #[derive(Debug, Clone, Default)]

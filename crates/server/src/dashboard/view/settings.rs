@@ -2,6 +2,7 @@
 
 use askama::Template;
 
+use super::account::{AccountSection, BrowserList};
 use super::frame::Frame;
 use super::keys::{ENVIRONMENTS, EXPIRY_CHOICES, KeyList, KeysSection, LastUsed};
 use super::notifications::NotificationsSection;
@@ -18,17 +19,4 @@ pub struct SettingsPage {
     pub notifications: NotificationsSection,
     /// *Account*.
     pub account: AccountSection,
-}
-
-/// The section *Account*.
-#[derive(Debug, Clone)]
-pub struct AccountSection {
-    /// Display name.
-    pub name: String,
-    /// Contact address.
-    pub email: String,
-    /// With what this person signed in; none when an operator's link opened the dashboard.
-    pub signed_in_as: Option<String>,
-    /// Id, for talks with the operator.
-    pub id: String,
 }
