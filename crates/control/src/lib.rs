@@ -22,6 +22,7 @@ mod password_change;
 mod plans;
 mod prefix;
 mod principal;
+mod refusals;
 mod relabel;
 mod replay;
 mod sessions;

@@ -136,6 +136,15 @@ typed_id!(
     /// One request, as named in answers and logs.
     RequestId, "req_");
 
+impl RequestId {
+    /// When it was made, by the clock of the node that made it.
+    #[must_use]
+    pub fn made_at(self) -> Timestamp {
+        let milliseconds = Ulid::from_bytes(self.0).timestamp_ms();
+        Timestamp::from_unix_ms(i64::try_from(milliseconds).unwrap_or(i64::MAX))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,5 +167,11 @@ mod tests {
         assert!(format!("key_{}", id[4..].to_ascii_uppercase()).parse::<KeyId>().is_err());
         assert!("key_".parse::<KeyId>().is_err());
         assert!(format!("{id}0").parse::<KeyId>().is_err());
+    }
+
+    #[test]
+    fn the_name_of_a_request_tells_when_it_was_made() {
+        let made = Timestamp::from_unix_ms(1_700_000_000_123);
+        assert_eq!(RequestId::generate(made, &OsEntropy).made_at(), made);
     }
 }

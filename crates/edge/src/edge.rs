@@ -13,9 +13,10 @@ use hyper::body::Incoming;
 use rndrkit_api::error::ErrorCode;
 use rndrkit_domain::decision::{BudgetState, Decision, Denial};
 use rndrkit_domain::id::RequestId;
+use rndrkit_domain::key_text::Digest;
 use rndrkit_domain::random::Entropy;
-use rndrkit_domain::time::Clock;
-use rndrkit_verifier::{Ask, Verified, Verifier};
+use rndrkit_domain::time::{Clock, Monotonic};
+use rndrkit_verifier::{Ask, Observations, Verified, Verifier};
 use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
 
@@ -58,6 +59,8 @@ pub struct Edge {
     pub(crate) meters: Meters,
     pub(crate) upstream: Upstream,
     pub(crate) entropy: Arc<dyn Entropy>,
+    /// What pages are to tell of requests.
+    pub(crate) observations: Arc<Observations>,
     /// What `/api` of the public listener leads to.
     pub(crate) public_routes: RouteTable,
     /// What the gateway's own listener leads to.
@@ -94,9 +97,16 @@ impl Edge {
             verifier,
             clock,
             entropy,
+            observations: Arc::default(),
             public_routes,
             gateway_routes,
         }))
+    }
+
+    /// What was noted of requests, for an [`ObservationFlusher`](rndrkit_verifier::ObservationFlusher).
+    #[must_use]
+    pub const fn observations(&self) -> &Arc<Observations> {
+        &self.observations
     }
 
     /// Whether there is no sign of a key.
@@ -136,20 +146,29 @@ impl Edge {
         cost: u32,
     ) -> Judged {
         let began = self.clock.monotonic();
-        let judged = match credential {
-            Credential::Key { text, taken_from } => Judged {
-                verified: self.verifier.verify(&Ask { secret: text, cost, client }).await,
-                taken_from: Some(taken_from),
-                detail: None,
-            },
-            Credential::Refused { denial, detail } => Judged {
-                verified: Verified { decision: Decision::denied(denial), watch: None },
-                taken_from: None,
-                detail,
-            },
+        let mut judged = match credential {
+            Credential::Key { text, taken_from } => {
+                let verified = self.verifier.verify(&Ask { secret: text, cost, client }).await;
+                let presented = digest_of(&verified, text);
+                Judged { verified, presented, at: began, taken_from: Some(taken_from), detail: None }
+            }
+            Credential::Refused { denial, detail } => {
+                let verified = Verified { decision: Decision::denied(denial), watch: None };
+                Judged { verified, presented: None, at: began, taken_from: None, detail }
+            }
         };
-        self.meters.decided(door, &judged.verified.decision, self.clock.monotonic().since(began));
+        judged.at = self.clock.monotonic();
+        self.meters.decided(door, &judged.verified.decision, judged.at.since(began));
         judged
+    }
+}
+
+/// Which secret a decision was about, if it is a known one. An admission brings that along; what is refused has
+/// time for reading the text once more.
+fn digest_of(verified: &Verified, text: &[u8]) -> Option<Digest> {
+    match &verified.watch {
+        Some(watch) => Some(*watch.digest()),
+        None => verified.decision.caller().map(|_| Digest::of_bytes(text)),
     }
 }
 
@@ -169,6 +188,10 @@ fn is_origin(route: &Route) -> bool {
 pub(crate) struct Judged {
     /// The decision.
     pub(crate) verified: Verified,
+    /// The secret, when it is a known one.
+    pub(crate) presented: Option<Digest>,
+    /// When it was decided.
+    pub(crate) at: Monotonic,
     /// Which headers held the key.
     pub(crate) taken_from: Option<TakenFrom>,
     /// What exactly is wrong with the credential's shape.

@@ -16,6 +16,7 @@ mod http2;
 mod intake;
 mod listener;
 mod meters;
+mod observe;
 mod options;
 mod own;
 mod problem;

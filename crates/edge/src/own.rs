@@ -8,6 +8,7 @@ use rndrkit_domain::decision::{Decision, Denial};
 use crate::body::EdgeBody;
 use crate::edge::{Edge, Exchange, Fallback};
 use crate::meters::Door;
+use crate::observe::Presented;
 use crate::problem;
 
 /// Below the reserved tree: ends the key that is sent.
@@ -24,13 +25,27 @@ pub(crate) async fn serve(
         && request.uri().path().strip_prefix(edge.options.own_path.as_str()) == Some(SELF_DELETE);
     // A key must be able to end itself whatever its budget is, so that takes nothing from it.
     let cost = u32::from(!ends_itself);
-    let judged = edge.decide(Door::Own, request.headers(), exchange.client.info.ip, cost).await;
+    let client = exchange.client.info.ip;
+    let judged = edge.decide(Door::Own, request.headers(), client, cost).await;
+    // What a key is refused and does all the same is not a refusal.
+    let is_let_through = |decision: &Decision| match decision {
+        Decision::Denied { denial, caller, .. } => {
+            ends_itself && caller.is_some() && may_still_end_itself(*denial)
+        }
+        Decision::Allowed { .. } => true,
+    };
+    let ends = ends_itself && is_let_through(&judged.verified.decision);
+    if !ends {
+        let asked = (request.method(), request.uri().path());
+        let presented = Presented::directly(exchange.request_id, client, cost, asked, request.headers());
+        edge.note(Door::Own, &judged, &presented);
+    }
     if let Some(taken_from) = judged.taken_from {
         taken_from.remove(request.headers_mut());
     }
     let decision = judged.verified.decision;
-    if let Decision::Denied { denial, caller, budget } = &decision
-        && !(ends_itself && caller.is_some() && may_still_end_itself(*denial))
+    if let Decision::Denied { denial, budget, .. } = &decision
+        && !is_let_through(&decision)
     {
         return exchange.deny(edge, *denial, judged.detail, budget.as_ref());
     }

@@ -74,6 +74,7 @@ async fn answer(
     let judged = edge.judge(Door::Verify, question.credential(), client, question.cost()).await;
     let decision = &judged.verified.decision;
     note(exchange, &question, client, decision);
+    edge.note(Door::Verify, &judged, &question.presented(exchange.request_id, client));
     if let Decision::Denied { denial: Denial::Unavailable, .. } = decision {
         return Err(Box::new(edge.wording.problem(Denial::Unavailable, None, None, exchange.request_id)));
     }

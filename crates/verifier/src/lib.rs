@@ -22,6 +22,7 @@ mod history;
 mod inspect;
 mod limiter;
 mod meters;
+mod observations;
 mod position;
 mod prefixes;
 mod revocations;
@@ -41,10 +42,11 @@ pub use history::{Continuation, Lost, Place};
 #[cfg(feature = "inspect")]
 pub use inspect::{HeldAccount, HeldKey};
 pub use meters::describe_metrics;
+pub use observations::{ObservationFlusher, Observations};
 pub use slices::drawer::Drawer;
 pub use source::{
     AccountFacts, BoxFuture, BudgetAuthority, ChangeFeed, Draw, Grant, KeyFacts, KeySource, Loaded,
-    LoadedTokens, SourceError, TokenFacts, UsageSink,
+    LoadedTokens, ObservationSink, SourceError, TokenFacts, UsageSink,
 };
 pub use tokens::TokenDenial;
 pub use usage::UsageBuffer;

@@ -12,6 +12,7 @@ const CACHE_EVICTIONS: &str = "rndrkit_cache_evictions_total";
 const LOOKUPS_RUNNING: &str = "rndrkit_lookups_running";
 const STORE_ERRORS: &str = "rndrkit_store_errors_total";
 const USAGE_DROPPED: &str = "rndrkit_usage_dropped_total";
+const OBSERVATIONS_DROPPED: &str = "rndrkit_observations_dropped_total";
 const FEED_LAG: &str = "rndrkit_feed_lag";
 const HISTORIES_LOST: &str = "rndrkit_feed_histories_lost_total";
 const BUDGET_RESTARTS: &str = "rndrkit_budget_restarts_total";
@@ -33,6 +34,10 @@ pub fn describe_metrics() {
     describe_counter!(
         USAGE_DROPPED,
         "Requests, answers and last uses that were not counted because too many were waiting"
+    );
+    describe_counter!(
+        OBSERVATIONS_DROPPED,
+        "Refusals and sightings of secrets that were not kept for pages, because enough were waiting"
     );
     describe_gauge!(FEED_LAG, Unit::Count, "Changes that are committed and not yet applied here");
     describe_counter!(
@@ -139,6 +144,11 @@ impl fmt::Debug for SliceMeters {
 /// Counter of uses that were dropped, for the buffer that drops them.
 pub(crate) fn usage_dropped() -> Counter {
     counter!(USAGE_DROPPED)
+}
+
+/// Counter of observations that were dropped, for the buffer that drops them.
+pub(crate) fn observations_dropped(kind: &'static str) -> Counter {
+    counter!(OBSERVATIONS_DROPPED, "kind" => kind)
 }
 
 /// Counter of failed store calls, for the flusher.

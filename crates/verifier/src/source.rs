@@ -10,6 +10,7 @@ use rndrkit_domain::account::AccountStatus;
 use rndrkit_domain::feed::{FeedEntry, FeedHead, FeedNumber};
 use rndrkit_domain::id::{AccountId, KeyId, TokenId};
 use rndrkit_domain::key_text::{Digest, KeyPrefix};
+use rndrkit_domain::observation::{Refusal, Sighting};
 use rndrkit_domain::plan::{PlanId, RateLimit};
 use rndrkit_domain::text::{ExternalId, Name};
 use rndrkit_domain::time::Timestamp;
@@ -140,6 +141,16 @@ pub trait UsageSink: Send + Sync + 'static {
         &'a self,
         deltas: &'a [UsageDelta],
         last_uses: &'a [LastUse],
+    ) -> BoxFuture<'a, Result<(), SourceError>>;
+}
+
+/// Where observations go.
+pub trait ObservationSink: Send + Sync + 'static {
+    /// Moves sightings forward and keeps refusals, all or nothing. May be called again with the same.
+    fn record_observations<'a>(
+        &'a self,
+        sightings: &'a [Sighting],
+        refusals: &'a [Refusal],
     ) -> BoxFuture<'a, Result<(), SourceError>>;
 }
 

@@ -314,6 +314,11 @@ impl Verifier {
         }
     }
 
+    /// Whether several nodes draw on budgets: what a decision says about one is then this node's share of it.
+    pub const fn shares_budgets(&self) -> bool {
+        self.pool.is_some()
+    }
+
     /// Good keys held in memory now.
     pub fn cached_keys(&self) -> usize {
         self.good.len()

@@ -68,6 +68,12 @@ pub struct Watch {
 }
 
 impl Watch {
+    /// Which secret the decision was about.
+    #[must_use]
+    pub const fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
     /// Waits for the next change of the key, of its account, or of another key of the account; then ask
     /// [`Verifier::recheck`]. Several changes may be one wake-up: it is then the gravest of them.
     pub async fn changed(&mut self) -> Change {

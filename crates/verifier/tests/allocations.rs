@@ -13,14 +13,15 @@ use allocation_counter::measure;
 use rndrkit_domain::account::AccountStatus;
 use rndrkit_domain::id::{AccountId, KeyId};
 use rndrkit_domain::key_text::{Digest, KeyPrefix, Secret, mint};
+use rndrkit_domain::observation::Sighting;
 use rndrkit_domain::plan::{PlanId, RateLimit};
 use rndrkit_domain::random::OsEntropy;
 use rndrkit_domain::text::ExternalId;
 use rndrkit_domain::time::{Monotonic, SystemClock, Timestamp};
 use rndrkit_domain::usage::StatusClass;
 use rndrkit_verifier::{
-    AccountFacts, Ask, BoxFuture, KeyFacts, KeySource, Loaded, LoadedTokens, SourceError, Verified, Verifier,
-    VerifierOptions,
+    AccountFacts, Ask, BoxFuture, KeyFacts, KeySource, Loaded, LoadedTokens, Observations, SourceError,
+    Verified, Verifier, VerifierOptions,
 };
 
 const VERIFICATIONS: usize = 10_000;
@@ -144,4 +145,27 @@ fn a_text_that_is_no_secret_takes_nothing_from_the_heap() {
 #[test]
 fn what_is_counted_here_is_counted() {
     assert_eq!(measure(|| drop(Box::new(1))).count_total, 1);
+}
+
+#[test]
+fn noting_what_is_noted_already_takes_nothing_from_the_heap() {
+    let observations = Observations::default();
+    let (digest, ip) = (Digest::of("a secret"), "2001:db8::7".parse().ok());
+    let account = good_key().account.id;
+    let sighting = || Sighting {
+        digest,
+        key_id: KeyId::generate(Timestamp::from_unix_ms(0), &OsEntropy),
+        account_id: account,
+        at: Timestamp::from_unix_ms(0),
+        ip,
+        user_agent: Some("curl/8".to_owned()),
+    };
+    let now = Monotonic(1_000_000_000_000_000);
+    observations.saw(&digest, ip, now, sighting);
+    let taken = measure(|| {
+        for _ in 0..VERIFICATIONS {
+            observations.saw(&digest, ip, now, sighting);
+        }
+    });
+    assert_eq!(taken.count_total, 0);
 }

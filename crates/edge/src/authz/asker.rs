@@ -4,12 +4,14 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use http::Request;
 use http::header::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 use rndrkit_domain::key_text::Digest;
 
 use super::Dialect;
 use crate::client_address;
+use crate::observe::told;
 use crate::options::EdgeOptions;
 
 /// What callers share with us, if that is wanted. The one `X-Rk-*` header that is ever read.
@@ -18,6 +20,12 @@ const X_RK_AUTHZ_SECRET: HeaderName = HeaderName::from_static("x-rk-authz-secret
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 /// The client's address, which Envoy sets itself and takes from nobody outside.
 const X_ENVOY_EXTERNAL_ADDRESS: HeaderName = HeaderName::from_static("x-envoy-external-address");
+
+/// What a proxy was asked for.
+const X_ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-method");
+const X_ORIGINAL_URI: HeaderName = HeaderName::from_static("x-original-uri");
+const X_FORWARDED_METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
+const X_FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
 
 /// Whether the peer of a connection may ask, and sent what it has to.
 ///
@@ -55,6 +63,22 @@ pub(super) fn client(dialect: Dialect, headers: &HeaderMap, trusted: &[IpNet]) -
         }
         // Its X-Forwarded-For ends with Envoy's own address, or not, as versions and settings have it.
         Dialect::Envoy => only_address(headers, &X_ENVOY_EXTERNAL_ADDRESS),
+    }
+}
+
+/// Method and path of the request that is asked about, as far as the asker says them. They decide nothing.
+pub(super) fn asked<B>(dialect: Dialect, request: &Request<B>) -> (Option<&str>, Option<&str>) {
+    let headers = request.headers();
+    match dialect {
+        // What nginx asks is always a GET of ours; these two say more where its configuration sets them.
+        Dialect::Nginx => (told(headers, &X_ORIGINAL_METHOD), told(headers, &X_ORIGINAL_URI)),
+        Dialect::Traefik | Dialect::Caddy => {
+            (told(headers, &X_FORWARDED_METHOD), told(headers, &X_FORWARDED_URI))
+        }
+        Dialect::Envoy => {
+            let path = request.uri().path().strip_prefix("/authz/envoy").filter(|path| !path.is_empty());
+            (Some(request.method().as_str()), path)
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use rndrkit_api::error::ErrorCode;
 use crate::body::EdgeBody;
 use crate::edge::{Edge, Exchange};
 use crate::meters::Door;
+use crate::observe::{Presented, Said};
 pub(crate) use answer::{X_RK_PROBLEM, for_nginx};
 
 /// Whose contract is followed.
@@ -70,6 +71,10 @@ pub(crate) async fn serve(
     let client = asker::client(dialect, request.headers(), &edge.options.trusted_proxies);
     let credential = edge.read(request.headers());
     let judged = edge.judge(Door::Authz, credential, client, 1).await;
+    let (method, path) = asker::asked(dialect, &request);
+    let user_agent = Said::In(request.headers());
+    let presented = Presented { request_id: exchange.request_id, client, cost: 1, method, path, user_agent };
+    edge.note(Door::Authz, &judged, &presented);
     answer::answer(edge, exchange, dialect, &judged)
 }
 

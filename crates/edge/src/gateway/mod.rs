@@ -35,6 +35,7 @@ use self::upstream::{Answer, AnswerBody, Outbound, UpstreamError};
 use crate::body::EdgeBody;
 use crate::edge::{BODY_TOO_LARGE, Edge, Exchange, Fallback};
 use crate::meters::Door;
+use crate::observe::Presented;
 use crate::options::{HostRule, KeyRule, PreflightRule, Route};
 use crate::{credential, own, problem};
 
@@ -124,7 +125,11 @@ async fn admit(
     if may_be_nobody {
         return Ok(Admission::NOBODY);
     }
-    let judged = edge.decide(Door::Gateway, request.headers(), exchange.client.info.ip, 1).await;
+    let client = exchange.client.info.ip;
+    let judged = edge.decide(Door::Gateway, request.headers(), client, 1).await;
+    let asked = (request.method(), request.uri().path());
+    let presented = Presented::directly(exchange.request_id, client, 1, asked, request.headers());
+    edge.note(Door::Gateway, &judged, &presented);
     if let Some(taken_from) = judged.taken_from {
         taken_from.remove(request.headers_mut());
     }

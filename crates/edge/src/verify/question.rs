@@ -8,9 +8,11 @@ use std::net::IpAddr;
 
 use rndrkit_api::error::FieldError;
 use rndrkit_domain::decision::Denial;
+use rndrkit_domain::id::RequestId;
 use serde::Deserialize;
 
 use crate::credential::{self, Credential, TakenFrom};
+use crate::observe::{Presented, Said};
 
 /// Characters of a text of the asker's caller that a log line repeats.
 const LOGGED_CHARACTERS: usize = 256;
@@ -71,6 +73,21 @@ impl Question<'_> {
             detail: "Send an IPv4 or IPv6 address, such as 192.0.2.1.".to_owned(),
         })?;
         Ok(Some(parsed.to_canonical()))
+    }
+
+    /// The request that is asked about. An asker that says nothing of it is not asked again.
+    pub(super) fn presented(&self, request_id: RequestId, client: Option<IpAddr>) -> Presented<'_> {
+        let context = self.context.as_ref();
+        Presented {
+            request_id,
+            client,
+            cost: self.cost(),
+            method: context.and_then(|context| context.method.as_ref()).map(|Text(text)| text.as_ref()),
+            path: context.and_then(|context| context.path.as_ref()).map(|Text(text)| text.as_ref()),
+            user_agent: Said::Text(
+                context.and_then(|context| context.user_agent.as_ref()).map_or("", |Text(text)| text),
+            ),
+        }
     }
 
     /// What the asker's caller wrote about himself, for a log line.

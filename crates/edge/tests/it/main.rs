@@ -17,6 +17,7 @@ mod http2;
 mod limits;
 mod listeners;
 mod metrics;
+mod observations;
 mod own;
 mod plain;
 mod rate_limits;

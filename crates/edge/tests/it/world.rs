@@ -133,6 +133,7 @@ impl Serving {
 pub(crate) struct World {
     pub(crate) source: Arc<Source>,
     pub(crate) verifier: Arc<Verifier>,
+    pub(crate) edge: Arc<Edge>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) public: SocketAddr,
     pub(crate) gateway: SocketAddr,
@@ -186,6 +187,7 @@ impl World {
         Self {
             source,
             verifier,
+            edge,
             clock,
             public: listeners[0].address,
             gateway: listeners[1].address,

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use rndrkit_domain::feed::{FeedEntry, FeedHead, FeedNumber};
 use rndrkit_domain::key_text::{Digest, KeyPrefix};
+use rndrkit_domain::observation::{Refusal, Sighting};
 use rndrkit_domain::time::Clock;
 use rndrkit_domain::usage::{LastUse, UsageDelta};
 use rndrkit_store::{BudgetDraw, BudgetGrant, Store};
 use rndrkit_verifier::{
     AccountFacts, BoxFuture, BudgetAuthority, ChangeFeed, Draw, Grant, KeyFacts, KeySource, Loaded,
-    LoadedTokens, SourceError, TokenFacts, UsageSink,
+    LoadedTokens, ObservationSink, SourceError, TokenFacts, UsageSink,
 };
 
 use super::control_runtime::ControlRuntime;
@@ -110,6 +111,18 @@ impl UsageSink for StoreSource {
         last_uses: &'a [LastUse],
     ) -> BoxFuture<'a, Result<(), SourceError>> {
         Box::pin(async move { self.store.record_usage(deltas, last_uses).await.map_err(source_error) })
+    }
+}
+
+impl ObservationSink for StoreSource {
+    fn record_observations<'a>(
+        &'a self,
+        sightings: &'a [Sighting],
+        refusals: &'a [Refusal],
+    ) -> BoxFuture<'a, Result<(), SourceError>> {
+        Box::pin(
+            async move { self.store.record_observations(sightings, refusals).await.map_err(source_error) },
+        )
     }
 }
 

@@ -15,7 +15,7 @@ use rndrkit_domain::time::Clock;
 use rndrkit_edge::{Edge, EdgeOptions};
 use rndrkit_server::ServerState;
 use rndrkit_store::{AuditPublicKey, Change, OpenOptions, Store};
-use rndrkit_verifier::{Budgets, Drawer, Flusher, Verifier};
+use rndrkit_verifier::{Budgets, Drawer, Flusher, ObservationFlusher, Verifier};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -102,7 +102,7 @@ impl Parts {
         if let Some(number) = prefix.introduced_by {
             control.introduce_prefix(number);
         }
-        let tasks = carriers(&ground, &common);
+        let tasks = carriers(&ground, &common, &edge);
         let Ground { store, verifier, .. } = ground;
         let health =
             Arc::new(NodeHealth::new(verifier.clone(), store.clone(), metrics, following.place.clone()));
@@ -215,11 +215,15 @@ impl Prefix {
     }
 }
 
-/// What carries between memory, the database and the mail server: counted use, shared budgets, and mail.
-fn carriers(ground: &Ground<'_>, common: &Arc<CommonClock>) -> Vec<JoinHandle<()>> {
+/// What carries between memory, the database and the mail server: counted use, what was observed, shared budgets,
+/// and mail.
+fn carriers(ground: &Ground<'_>, common: &Arc<CommonClock>, edge: &Edge) -> Vec<JoinHandle<()>> {
     let Ground { settings, source, verifier, entropy, stopping, .. } = ground;
     let flusher = Flusher::new(verifier.usage().clone(), Arc::new(source.clone()), FLUSH_EVERY);
-    let mut tasks = vec![tokio::spawn(flusher.run(stopped(stopping)))];
+    let observed =
+        ObservationFlusher::new(edge.observations().clone(), Arc::new(source.clone()), FLUSH_EVERY);
+    let mut tasks =
+        vec![tokio::spawn(flusher.run(stopped(stopping))), tokio::spawn(observed.run(stopped(stopping)))];
     if convert::budgets(settings) == Budgets::Shared {
         let drawer = Drawer::new(verifier.clone(), Arc::new(source.clone()), entropy.clone());
         tasks.push(tokio::spawn(drawer.run(stopped(stopping))));

@@ -56,6 +56,7 @@ const ROWS: &[Row] = &[
     ("GET", "/settings/sessions/end", Gate, &[303], Body::None),
     ("GET", "/settings/sessions/end-others", Gate, &[303], Body::None),
     ("GET", "/billing", Page, &[200], Body::None),
+    ("GET", "/explain", Page, &[200], Body::None),
     ("GET", "/sign-in", Gate, &[200, 303], Body::None),
     ("GET", "/sign-in/link", Gate, &[303], Body::None),
     ("GET", "/sign-out", Gate, &[303], Body::None),

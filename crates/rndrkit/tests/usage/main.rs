@@ -18,5 +18,6 @@ mod ends;
 #[allow(dead_code, reason = "one harness for all test binaries; each uses what it needs")]
 mod harness;
 mod last_used;
+mod refused;
 mod upstream;
 mod world;

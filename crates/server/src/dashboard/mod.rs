@@ -14,6 +14,8 @@ mod billing;
 mod compression;
 mod cookie;
 mod counted;
+mod explain;
+mod explain_words;
 mod failure;
 mod form;
 mod guard;
@@ -77,6 +79,7 @@ pub fn page_routes() -> Vec<PageRoute> {
         form("/settings/sessions/end", post(account::end_session)),
         page("/settings/sessions/end-others", get(account::to_section)),
         form("/settings/sessions/end-others", post(account::end_others)),
+        page("/explain", get(explain::show)),
         page("/billing", get(billing::show)),
         form("/billing", post(billing::change)),
         page("/sign-in", get(sign_in::show)),

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use rndrkit_domain::id::KeyId;
 
 /// The pages that a person may be sent back to.
-const PAGES: [&str; 6] = ["/", "/usage", "/activity", "/settings", "/billing", "/settings/api-keys/new"];
+const PAGES: [&str; 7] =
+    ["/", "/usage", "/activity", "/explain", "/settings", "/billing", "/settings/api-keys/new"];
 /// The pages below a key's own address.
 const KEY_PAGES: [&str; 2] = ["delete", "label"];
 /// Forms of the section *Account*.

@@ -132,6 +132,11 @@ impl App {
         self.control.update_account(&Context::system(), account, patch).await.unwrap();
     }
 
+    /// The database, for writing what the data plane would.
+    pub async fn store(&self) -> Store {
+        Store::open(&OpenOptions::new(self.database.url())).await.unwrap()
+    }
+
     /// Changes the database behind the dashboard's back.
     pub async fn meddle(&self, statement: &str) {
         meddle(self.database.url(), statement).await;

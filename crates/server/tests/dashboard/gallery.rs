@@ -25,6 +25,8 @@ use rndrkit_server::dashboard::view::{Field, words};
 
 #[path = "gallery_activity.rs"]
 mod activity;
+#[path = "gallery_refusals.rs"]
+mod refusals;
 #[path = "gallery_usage.rs"]
 mod usage;
 
@@ -534,5 +536,5 @@ fn errors() -> Vec<(&'static str, String)> {
 /// Every page, under a file name.
 pub fn all() -> Vec<(&'static str, String)> {
     let keys = [key_states(), key_forms(), account_states()].concat();
-    [keys, other_pages(), usage::all(), activity::all(), gates(), errors()].concat()
+    [keys, other_pages(), usage::all(), activity::all(), refusals::pages(), gates(), errors()].concat()
 }

@@ -68,6 +68,10 @@ async fn fill_the_page(ada: &Person, server: &Server, account: &str) {
     look_at(ada, "quick-start").await;
     ada.open("/billing").await;
     look_at(ada, "billing-downgrade").await;
+    ada.open("/explain").await;
+    look_at(ada, "explain-none").await;
+    ada.open("/explain?request=req_01k").await;
+    look_at(ada, "explain-no-id").await;
     settings(ada).await;
 }
 

@@ -71,6 +71,35 @@ async fn reloading_the_page_that_showed_a_secret_makes_no_second_key() {
 }
 
 #[tokio::test]
+async fn a_refused_request_is_explained_by_a_plain_form() {
+    let Some((ada, server)) = without_scripts(&[]).await else { return };
+    let account = server.account("ada@example.com", "agency").await;
+    let (_, secret) = server.key(&account, "Nightly export").await;
+    let path = format!("/v1/accounts/{account}");
+    assert_eq!(server.operator("PATCH", &path, json!({"plan": "pro"})).await.0, 200);
+    let refused = server.get_with_key("/api/rk/account", &secret).await;
+    let id = refused.headers()["x-rk-request-id"].to_str().unwrap().to_owned();
+    ada.enter(&server, &account).await;
+    ada.open("/explain").await;
+    ada.fill("Request id", "what was it").await;
+    ada.press("Explain").await;
+    ada.see("This is not a request id.").await;
+    // Written with the next flush.
+    ada.wait("the refusal is explained", async || {
+        ada.open("/explain").await;
+        ada.fill("Request id", &format!("\"request_id\":\"{id}\"")).await;
+        ada.press("Explain").await;
+        ada.sees("was on the Pro plan, which does not include API access").await
+    })
+    .await;
+    ada.see("The same request on the Agency and Agency+ plans.").await;
+    ada.see("Nightly export").await;
+    ada.press("Upgrading").await;
+    ada.arrive("/billing").await;
+    ada.leave().await;
+}
+
+#[tokio::test]
 async fn a_form_with_a_fault_keeps_what_was_typed() {
     let Some((ada, server)) = without_scripts(&[]).await else { return };
     let account = server.account("ada@example.com", "agency").await;

@@ -13,6 +13,7 @@ pub mod gate;
 pub mod keys;
 pub mod notifications;
 pub mod overview;
+pub mod refusal;
 pub mod settings;
 pub mod usage;
 pub mod words;
