@@ -174,13 +174,16 @@ impl Control {
 
     /// What the dashboard's list of keys shows.
     pub async fn key_overview(&self, context: &Context, account_id: AccountId) -> Result<KeyOverview, Error> {
-        let view = self.get_account(context, account_id).await?;
         context.require_operator_or_user(account_id, Scope::Read)?;
         let now = self.now();
-        let active = self.store().list_active_keys(account_id, now).await?;
         let since = now.minus(PAST_KEYS_SHOWN_FOR);
-        let past = self.store().list_past_keys(account_id, since, now, PAST_KEYS_MAX).await?;
-        // A key that expires between the two reads would be in neither list or in both; the status decides.
+        let (view, active, past) = tokio::join!(
+            self.get_account(context, account_id),
+            self.store().list_active_keys(account_id, now),
+            self.store().list_past_keys(account_id, since, now, PAST_KEYS_MAX),
+        );
+        let (view, active, past) = (view?, active?, past?);
+        // A key that is deleted between the two reads would be in neither list or in both; the status decides.
         let past = past.into_iter().filter(|key| active.iter().all(|other| other.id != key.id)).collect();
         Ok(KeyOverview { account: view.account, plan: view.plan, active, past })
     }

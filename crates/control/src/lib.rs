@@ -11,6 +11,7 @@ mod confirm;
 mod cursor;
 mod error;
 mod event;
+mod hints;
 mod idempotency;
 mod keys;
 mod links;
@@ -48,6 +49,7 @@ pub use activity::{
 pub use confirm::{BoxFuture, Confirm, ConfirmError, Confirmation};
 pub use cursor::{Cursor, Page, PageQuery};
 pub use error::{Error, InvalidField};
+pub use hints::Hints;
 pub use idempotency::IdempotencyRequest;
 pub use keys::{KeyLabel, KeyOverview, Receipt};
 pub use links::{LinkInput, LinkView, NewLink};

@@ -1,5 +1,7 @@
 //! The settings that operations depend on.
 
+use std::time::Duration;
+
 use rndrkit_domain::key_text::KeyPrefix;
 use rndrkit_domain::plan::PlanId;
 
@@ -40,6 +42,8 @@ pub struct ControlSettings {
     pub key_prefix: KeyPrefix,
     /// Characters that a password must have.
     pub password_min_length: usize,
+    /// The age of a secret from which on the dashboard suggests to rotate it; none: at no age.
+    pub rotate_after: Option<Duration>,
     /// Whether this installation sends mail.
     pub sends_mail: bool,
 }

@@ -77,6 +77,8 @@ pub struct ApiKey {
     pub mask: Mask,
     /// When it was made.
     pub created_at: Timestamp,
+    /// When its newest secret was made: with it, or by the last rotation.
+    pub secret_created_at: Timestamp,
     /// When it was last presented, within a minute.
     pub last_used_at: Option<Timestamp>,
     /// When it ends by itself.

@@ -10,6 +10,7 @@ pub mod browser;
 pub mod client;
 pub mod decision;
 pub mod feed;
+pub mod hint;
 pub mod id;
 pub mod key;
 pub mod key_text;

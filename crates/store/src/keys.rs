@@ -50,6 +50,7 @@ macro_rules! key_columns {
          k.state_number,
          (SELECT s.mask FROM key_secrets AS s WHERE s.key_id = k.id
              ORDER BY s.created_at DESC, s.digest LIMIT 1) AS mask,
+         (SELECT max(s.created_at) FROM key_secrets AS s WHERE s.key_id = k.id) AS secret_created_at,
          (SELECT max(u.last_used_at) FROM key_usage AS u WHERE u.key_id = k.id) AS last_used_at"
     };
 }
@@ -67,6 +68,7 @@ pub(crate) struct KeyRow {
     revoked_reason: Option<String>,
     pub(crate) state_number: i64,
     mask: String,
+    secret_created_at: Option<i64>,
     last_used_at: Option<i64>,
 }
 
@@ -86,6 +88,7 @@ impl KeyRow {
             environment: read_environment(self.environment.as_deref())?,
             mask: Mask::from_stored(self.mask),
             created_at: read_time(self.created_at),
+            secret_created_at: read_time(self.secret_created_at.unwrap_or(self.created_at)),
             last_used_at: read_optional_time(self.last_used_at),
             expires_at: read_optional_time(self.expires_at),
             revoked,
@@ -130,6 +133,7 @@ impl Store {
             environment: new.environment,
             mask: new.mask,
             created_at: change.at,
+            secret_created_at: change.at,
             last_used_at: None,
             expires_at: new.expires_at,
             revoked: None,

@@ -22,6 +22,7 @@ mod feed;
 mod flush;
 mod health;
 mod hex;
+mod hints;
 mod idempotency;
 mod key_lists;
 mod keys;
@@ -69,6 +70,7 @@ pub use health::{
     CONNECTIONS_OF_A_NODE, Connections, Durability, LongTransaction, NodeFacts, PostgresProbe, Prepared,
     ServerFacts, Standby, notifications_arrive,
 };
+pub use hints::MinutePeak;
 pub use idempotency::{Idempotency, IdempotencyRecord};
 pub use keys::NewKey;
 pub use line::NodeLine;

@@ -11,6 +11,7 @@
 )]
 
 mod account_security;
+mod hints;
 mod outcome;
 mod people;
 mod permissions;

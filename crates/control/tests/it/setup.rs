@@ -81,6 +81,7 @@ pub async fn setup_at(url: &str, sign_up: SignUpPolicy, billing: Billing) -> Set
         default_plan: PlanId::parse("starter").unwrap(),
         key_prefix: KeyPrefix::parse("rk_live_").unwrap(),
         password_min_length: 15,
+        rotate_after: Some(Duration::from_secs(180 * 86_400)),
         sends_mail: false,
     };
     // As every start does.

@@ -72,6 +72,7 @@ pub const SETTINGS: &[Setting] = &[
     scalar("mail_from", "ADDRESS", "Who mail comes from"),
     scalar("key_prefix", "PREFIX", "What secrets begin with"),
     scalar("default_plan", "PLAN", "The plan of a new account"),
+    scalar("rotate_after_days", "DAYS", "Age of a secret from which on rotation is suggested; 0 = never"),
     scalar("upstream_url", "URL", "Short for one route: /api/ to this upstream, key required"),
     scalar("own_path", "PATH", "The paths that rndrkit keeps for itself"),
     scalar("cache_keys", "NUMBER", "Keys held in memory"),

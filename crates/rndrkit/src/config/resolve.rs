@@ -50,6 +50,7 @@ pub(super) const TRUST_SECONDS: RangeInclusive<u64> = 1..=60;
 /// Of the longest trust, as many as [`checks`] asks for.
 pub(super) const BEAT_SECONDS: RangeInclusive<u64> = 1..=15;
 /// Ten years.
+const ROTATE_AFTER_DAYS: RangeInclusive<u64> = 0..=3_650;
 const RETENTION_DAYS: RangeInclusive<u64> = 1..=3_650;
 /// NIST's floor, and a length that people still manage to type.
 const PASSWORD_MIN_LENGTH: RangeInclusive<u64> = 8..=64;
@@ -217,7 +218,14 @@ fn product(reader: &mut Reader<'_>) -> Option<Product> {
     let plans = plans::read(reader);
     let default_plan =
         reader.required("default_plan", "must be the id of a plan", |text| PlanId::parse(text).ok());
-    Some(Product { key_prefix: key_prefix?, plans: plans?, default_plan: default_plan? })
+    let rotate_after = reader.number("rotate_after_days", &ROTATE_AFTER_DAYS);
+    let days = |days: u64| (days > 0).then(|| Duration::from_secs(days * SECONDS_PER_DAY));
+    Some(Product {
+        key_prefix: key_prefix?,
+        plans: plans?,
+        default_plan: default_plan?,
+        rotate_after: days(rotate_after?),
+    })
 }
 
 fn gateway(reader: &mut Reader<'_>) -> Option<Gateway> {

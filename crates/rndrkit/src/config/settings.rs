@@ -189,6 +189,8 @@ pub struct Product {
     pub plans: Vec<Plan>,
     /// `default_plan`; one of `plans`.
     pub default_plan: PlanId,
+    /// `rotate_after_days`; none: never.
+    pub rotate_after: Option<Duration>,
 }
 
 /// The API behind the gateway.

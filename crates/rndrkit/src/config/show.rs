@@ -105,6 +105,7 @@ fn product_value(settings: &Settings, name: &str) -> Option<Value> {
     Some(match name {
         "key_prefix" => json!(product.key_prefix.as_str()),
         "default_plan" => json!(product.default_plan.as_str()),
+        "rotate_after_days" => json!(product.rotate_after.map_or(0, |age| age.as_secs() / 86_400)),
         "plans" => product.plans.iter().map(plan_value).collect(),
         "own_path" => json!(settings.gateway.own_path),
         "routes" => settings.gateway.routes.iter().map(route_value).collect(),

@@ -76,6 +76,7 @@ fn with_nothing_written_the_defaults_of_the_contract_hold() {
     assert_eq!((settings.site.brand_name.as_str(), settings.site.password_min_length), ("RndrKit", 15));
     assert_eq!(settings.product.key_prefix.as_str(), "rk_live_");
     assert_eq!(settings.product.default_plan.as_str(), "starter");
+    assert_eq!(settings.product.rotate_after, Some(Duration::from_secs(180 * 86_400)));
     assert_eq!(settings.gateway.own_path, "/api/rk/");
     assert!(settings.gateway.routes.is_empty());
     assert_eq!((settings.decision.cache_keys, settings.decision.lookup_concurrency), (200_000, 32));

@@ -43,6 +43,7 @@ pub(super) fn control_settings(settings: &Settings) -> ControlSettings {
         },
         default_plan: product.default_plan.clone(),
         key_prefix: product.key_prefix.clone(),
+        rotate_after: product.rotate_after,
         password_min_length: usize::try_from(site.password_min_length).unwrap_or(usize::MAX),
         sends_mail: settings.mail.is_some(),
     }

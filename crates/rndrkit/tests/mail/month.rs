@@ -67,6 +67,7 @@ fn settings() -> ControlSettings {
         billing: Billing::Operator,
         default_plan: PlanId::parse("agency").unwrap(),
         key_prefix: KeyPrefix::parse("rk_live_").unwrap(),
+        rotate_after: None,
         password_min_length: 15,
         sends_mail: true,
     }

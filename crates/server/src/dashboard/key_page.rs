@@ -74,6 +74,7 @@ fn facts(key: &ApiKey, now: Timestamp, brand: &str, refused: Option<&str>) -> Ke
     KeyFacts {
         id: key.id.to_string(),
         name: key.name.to_string(),
+        environment: key.environment.as_ref().map(ToString::to_string),
         mask: key.mask.to_string(),
         active,
         status,

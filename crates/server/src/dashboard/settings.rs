@@ -1,11 +1,9 @@
 //! `GET /settings`, and the parts that other pages share with it: the frame and the section *API Keys*.
 
-use std::time::Duration;
-
 use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
-use rndrkit_control::{Confirmation, Error, KeyOverview};
+use rndrkit_control::{Confirmation, Error, Hints, KeyOverview};
 use rndrkit_domain::account::{Account, AccountStatus};
 use rndrkit_domain::id::KeyId;
 use rndrkit_domain::key::{ApiKey, RevokedReason};
@@ -23,6 +21,7 @@ use super::notifications;
 use super::state::DashboardState;
 use super::told;
 use super::view::frame::{Frame, Notice, Place, Tone};
+use super::view::hints::HintLine;
 use super::view::keys::{
     CreateForm, KeyList, KeyRow, KeysSection, KnownKeys, LastUsed, Locked, PastKeyRow, RepeatedCreate,
     Revealed,
@@ -31,10 +30,6 @@ use super::view::settings::SettingsPage;
 use super::view::words;
 use super::visitor::SignedIn;
 
-/// A key that was not used for this long after it was made is worth a look.
-const NEVER_USED_HINT: Duration = Duration::from_secs(7 * 86_400);
-/// A key that was not used for this long is worth a look.
-const LONG_AGO_HINT: Duration = Duration::from_secs(30 * 86_400);
 /// Characters of a form's one-time number: 131 random bits.
 const FORM_ID_CHARS: usize = 22;
 
@@ -88,7 +83,7 @@ pub(super) async fn draw(
     status: StatusCode,
     extra: Extra,
 ) -> Result<Response, Failure> {
-    let overview = match state.control().key_overview(&who.context, who.account.id).await {
+    let read = match state.control().key_overview_with_hints(&who.context, who.account.id).await {
         Ok(overview) => Some(overview),
         // A new secret is shown whatever else fails: there is no second chance.
         Err(error) if extra.created.is_some() || matches!(error, Error::Unavailable(_)) => {
@@ -97,6 +92,7 @@ pub(super) async fn draw(
         }
         Err(error) => return Err(error.into()),
     };
+    let (overview, hints) = read.unzip();
     let status = match (&overview, &extra.created) {
         (None, None) => StatusCode::SERVICE_UNAVAILABLE,
         _ => status,
@@ -106,7 +102,7 @@ pub(super) async fn draw(
     let frame = frame(state, Place::Settings, &who.account, &plan_name);
     let done =
         overview.as_ref().and_then(|known| done_notice(known, &extra.done, extra.who_follows.as_ref()));
-    let mut keys = section(state, who, overview).await;
+    let mut keys = section(state, who, overview, &hints.unwrap_or_default()).await;
     keys.notices.extend(extra.notice.into_iter().chain(done));
     (keys.created, keys.repeated) = (extra.created, extra.repeated);
     let saved = extra.done.saved == "notifications";
@@ -173,7 +169,12 @@ pub(super) fn resting(keys: usize) -> String {
     }
 }
 
-async fn section(state: &DashboardState, who: &SignedIn, overview: Option<KeyOverview>) -> KeysSection {
+async fn section(
+    state: &DashboardState,
+    who: &SignedIn,
+    overview: Option<KeyOverview>,
+    hints: &Hints,
+) -> KeysSection {
     let form = CreateForm { form_id: new_form_id(state), ..CreateForm::default() };
     let (list, locked) = match overview {
         None => (KeyList::Unavailable, None),
@@ -185,7 +186,7 @@ async fn section(state: &DashboardState, who: &SignedIn, overview: Option<KeyOve
                 state.control().list_plans().await.unwrap_or_default()
             };
             let locked = (!known.plan.api_access).then(|| locked(&known.plan, &plans));
-            let mut keys = known_keys(&known, state.control().now(), state.brand());
+            let mut keys = known_keys(&known, hints, state.control().now(), state.brand());
             keys.suspended = who.account.status == AccountStatus::Suspended;
             (KeyList::Known(keys), locked)
         }
@@ -239,12 +240,17 @@ fn locked(plan: &Plan, plans: &[Plan]) -> Locked {
     }
 }
 
-fn known_keys(known: &KeyOverview, now: Timestamp, brand: &str) -> KnownKeys {
+fn known_keys(known: &KeyOverview, hints: &Hints, now: Timestamp, brand: &str) -> KnownKeys {
+    let hinted = |key: &ApiKey| {
+        let hint = hints.of_key(key.id).map(|hint| HintLine::of_key(hint, key.id, &key.name));
+        KeyRow { hint, ..key_row(key, now) }
+    };
     KnownKeys {
-        active: known.active.iter().map(|key| key_row(key, now)).collect(),
+        active: known.active.iter().map(hinted).collect(),
         past: known.past.iter().map(|key| past_row(key, now, brand)).collect(),
         limit: known.plan.active_keys,
         suspended: false,
+        hint: hints.limit.map(|hint| HintLine::of_limit(hint, known.plan.rate_limit)),
     }
 }
 
@@ -257,14 +263,13 @@ pub(super) fn key_row(key: &ApiKey, now: Timestamp) -> KeyRow {
         created: words::day(key.created_at),
         last_used: last_used(key, now),
         expires: key.expires_at.map(|end| words::expiry(now, end)),
+        hint: None,
     }
 }
 
 pub(super) fn last_used(key: &ApiKey, now: Timestamp) -> LastUsed {
     match key.last_used_at {
-        None if now.since(key.created_at) >= NEVER_USED_HINT => LastUsed::NeverForLong,
         None => LastUsed::Never,
-        Some(at) if now.since(at) >= LONG_AGO_HINT => LastUsed::LongAgo(words::past(now, at)),
         Some(at) => LastUsed::At(words::past(now, at)),
     }
 }

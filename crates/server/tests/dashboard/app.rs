@@ -104,6 +104,7 @@ impl App {
             key_prefix: KeyPrefix::parse("rk_live_").unwrap(),
             password_min_length: 15,
             sends_mail: setting.sends_mail,
+            rotate_after: Some(Duration::from_secs(180 * 86_400)),
         };
         let follower = Arc::new(Follower::default());
         let control =

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use askama::Template;
 use rndrkit_control::Confirmation;
+use rndrkit_domain::hint::{KeyHint, LimitHint};
 use rndrkit_domain::time::Timestamp;
 use rndrkit_server::dashboard::assets;
 use rndrkit_server::dashboard::view::account::{AccountSection, BrowserList, BrowserRow, PasswordForm};
@@ -19,16 +20,20 @@ use rndrkit_server::dashboard::view::keys::{
     LabelKeyPage, LastUsed, Locked, PastKeyRow, RepeatedCreate, Revealed, Sample,
 };
 use rndrkit_server::dashboard::view::notifications::{ChoiceRow, Choices, NotificationsSection};
-use rndrkit_server::dashboard::view::overview::OverviewPage;
+use rndrkit_server::dashboard::view::overview::{Attention, OverviewPage};
 use rndrkit_server::dashboard::view::settings::SettingsPage;
 use rndrkit_server::dashboard::view::{Field, words};
 
 #[path = "gallery_activity.rs"]
 mod activity;
+#[path = "gallery_hints.rs"]
+mod hints;
 #[path = "gallery_refusals.rs"]
 mod refusals;
 #[path = "gallery_usage.rs"]
 mod usage;
+
+use hints::{attention, hinted, hinted_keys, limit_hint};
 
 const NOW_MS: i64 = 1_795_442_700_000;
 const MINUTE_MS: i64 = 60_000;
@@ -75,6 +80,7 @@ fn row(name: &str, four: &str, created_days: i64, last_used: LastUsed) -> KeyRow
         created: words::day(before(created_days * DAY_MS)),
         last_used,
         expires: None,
+        hint: None,
     }
 }
 
@@ -90,13 +96,13 @@ fn three_keys() -> Vec<KeyRow> {
     vec![
         in_environment("CI/CD", row("CI/CD Pipeline", "9fQz", 12, used(3 * MINUTE_MS))),
         row("Deployment Script", "Ab3X", 64, used(19 * HOUR_MS)),
-        row("Staging", "tT0c", 20, LastUsed::NeverForLong),
+        hinted(KeyHint::NeverUsed { days: 20 }, row("Staging", "tT0c", 20, LastUsed::Never)),
     ]
 }
 
 fn hard_names() -> Vec<KeyRow> {
     let mut expiring =
-        row("Nightly export", "Qp71", 80, LastUsed::LongAgo(words::past(now(), before(45 * DAY_MS))));
+        hinted(KeyHint::Unused { days: 45 }, row("Nightly export", "Qp71", 80, used(45 * DAY_MS)));
     expiring.expires = Some(words::expiry(now(), Timestamp::from_unix_ms(NOW_MS + 12 * DAY_MS + HOUR_MS)));
     vec![
         in_environment("إنتاج", row("مفتاح النشر للإنتاج", "x9Lm", 1, used(10_000))),
@@ -130,7 +136,7 @@ fn past_keys() -> Vec<PastKeyRow> {
 
 fn section(active: Vec<KeyRow>, past: Vec<PastKeyRow>) -> KeysSection {
     KeysSection {
-        list: KeyList::Known(KnownKeys { active, past, limit: 5, suspended: false }),
+        list: KeyList::Known(KnownKeys { active, past, limit: 5, suspended: false, hint: None }),
         locked: None,
         created: None,
         repeated: None,
@@ -283,7 +289,12 @@ fn key_states() -> Vec<(&'static str, String)> {
     deleted_keys.notices.push(on_three);
     let mut deleted_late = section(three_keys(), past_keys());
     deleted_late.notices.push(one_silent);
+    let mut with_hints = section(hinted_keys(), Vec::new());
+    if let KeyList::Known(known) = &mut with_hints.list {
+        known.hint = Some(limit_hint(LimitHint::Reached { limited: 1_240, can_grow: true }));
+    }
     vec![
+        ("keys-hints", settings("Agency", with_hints, vec![])),
         ("keys-locked", settings("Starter", starter, vec![])),
         ("keys-empty", settings("Agency", section(vec![], vec![]), vec![])),
         ("keys-none-left", settings("Agency", section(vec![], past_keys()), vec![])),
@@ -382,7 +393,7 @@ fn billing(plan_name: &str, plans: Vec<PlanCard>, changes_here: bool) -> String 
     })
 }
 
-fn overview(plan_name: &str, api_access: bool, active_keys: u64) -> String {
+fn overview(plan_name: &str, api_access: bool, active_keys: u64, attention: Attention) -> String {
     draw(&OverviewPage {
         frame: frame(Place::Overview, plan_name),
         api_access,
@@ -390,6 +401,7 @@ fn overview(plan_name: &str, api_access: bool, active_keys: u64) -> String {
         key_limit: 5,
         rate: "600 a minute".to_owned(),
         burst: "100 at once".to_owned(),
+        attention,
         plans_with_access: "Agency and Agency+ plans".to_owned(),
         sample: sample(),
     })
@@ -399,9 +411,11 @@ fn other_pages() -> Vec<(&'static str, String)> {
     let warning =
         "Your 3 keys will stop working: they answer 403 until you are back on a plan with API access.";
     vec![
-        ("overview", overview("Agency", true, 2)),
-        ("overview-first", overview("Agency", true, 0)),
-        ("overview-locked", overview("Starter", false, 0)),
+        ("overview", overview("Agency", true, 2, Attention::Nothing)),
+        ("overview-attention", overview("Agency", true, 5, attention())),
+        ("overview-unknown", overview("Agency", true, 2, Attention::Unknown)),
+        ("overview-first", overview("Agency", true, 0, Attention::Hidden)),
+        ("overview-locked", overview("Starter", false, 0, Attention::Hidden)),
         ("billing-starter", billing("Starter", plans(0, None), true)),
         ("billing-agency", billing("Agency", plans(2, Some(warning)), true)),
         ("billing-operator", billing("Pro", plans(1, None), false)),

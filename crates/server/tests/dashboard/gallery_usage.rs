@@ -123,6 +123,7 @@ fn key(active: bool, content: UsageContent) -> String {
     let key = KeyFacts {
         id: "key_1".to_owned(),
         name: "Production render farm in eu-central, used by the nightly jobs".to_owned(),
+        environment: active.then(|| "production".to_owned()),
         mask: "rk_live_9fQz".to_owned(),
         active,
         status: if active { "Active" } else { "Deleted in the dashboard" }.to_owned(),

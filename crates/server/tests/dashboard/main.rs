@@ -16,6 +16,7 @@ mod doors;
 mod explain;
 mod gallery;
 mod getting_in;
+mod hints;
 mod keys;
 mod labels;
 mod markup;

@@ -13,6 +13,7 @@ mod budgets;
 mod builders;
 mod feed;
 mod health;
+mod hints;
 mod keys;
 mod line;
 mod links;

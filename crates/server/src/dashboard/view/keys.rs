@@ -3,6 +3,7 @@
 use askama::Template;
 
 use super::frame::{Frame, Notice};
+use super::hints::HintLine;
 use super::{Field, Moment};
 
 /// The section. What it shows follows from `list`, `locked` and `created`.
@@ -44,6 +45,8 @@ pub struct KnownKeys {
     pub limit: u32,
     /// Whether the account is suspended.
     pub suspended: bool,
+    /// What about the account's use of its limit deserves a look.
+    pub hint: Option<HintLine>,
 }
 
 impl KnownKeys {
@@ -78,19 +81,17 @@ pub struct KeyRow {
     pub last_used: LastUsed,
     /// When it ends by itself.
     pub expires: Option<Moment>,
+    /// What about it deserves a look.
+    pub hint: Option<HintLine>,
 }
 
 /// The cell *Last used*.
 #[derive(Debug, Clone)]
 pub enum LastUsed {
-    /// Not yet, and the key is young.
+    /// Not yet.
     Never,
-    /// Not for a week: worth a look.
-    NeverForLong,
     /// Then.
     At(Moment),
-    /// Then, more than 30 days ago: worth a look.
-    LongAgo(Moment),
 }
 
 impl LastUsed {
@@ -99,8 +100,7 @@ impl LastUsed {
     pub fn spoken(&self) -> &str {
         match self {
             Self::Never => "Never",
-            Self::NeverForLong => "Never used",
-            Self::At(moment) | Self::LongAgo(moment) => &moment.spoken,
+            Self::At(moment) => &moment.spoken,
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod chart;
 pub mod errors;
 pub mod frame;
 pub mod gate;
+pub mod hints;
 pub mod keys;
 pub mod notifications;
 pub mod overview;

@@ -36,6 +36,8 @@ pub struct KeyFacts {
     pub id: String,
     /// Name.
     pub name: String,
+    /// Where it is used.
+    pub environment: Option<String>,
     /// Prefix and four characters.
     pub mask: String,
     /// Whether it works; a past key is not deleted again.
