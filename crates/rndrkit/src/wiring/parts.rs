@@ -110,9 +110,7 @@ impl Parts {
         if let Some(place) = &following.place {
             background.push(tokio::spawn(replay_always(place.member.clone(), control.clone())));
         }
-        if let Some(signer) = &signer {
-            background.push(tokio::spawn(signing::run(store.clone(), signer.clone(), common.clone())));
-        }
+        background.extend(signing::spawn(&store, signer.as_ref(), common.clone()));
         let audit_public_key = signer.as_ref().map(|signer| signer.public_key());
         let retention = upkeep::Kept { by: settings.retention.clone(), signer };
         let upkeep = upkeep::run(store.clone(), control.clone(), common, health.clone(), retention);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rndrkit_domain::random::Entropy;
 use rndrkit_domain::time::Clock;
 use rndrkit_store::{AuditSignature, AuditSigner, HeadSigning, KnownHead, Store};
+use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::error::StartError;
@@ -35,8 +36,17 @@ pub(super) fn signer(
     }
 }
 
+/// Signs in a task of its own, if there is a key.
+pub(super) fn spawn(
+    store: &Store,
+    signer: Option<&Arc<AuditSigner>>,
+    clock: Arc<dyn Clock>,
+) -> Option<JoinHandle<()>> {
+    signer.map(|signer| tokio::spawn(run(store.clone(), signer.clone(), clock)))
+}
+
 /// Runs until aborted.
-pub(super) async fn run(store: Store, signer: Arc<AuditSigner>, clock: Arc<dyn Clock>) {
+async fn run(store: Store, signer: Arc<AuditSigner>, clock: Arc<dyn Clock>) {
     metrics::describe_gauge!(SIGNED_AT, "When the newest signed head of the audit trail was made");
     let mut known = None;
     sleep(FIRST_AFTER).await;
