@@ -85,10 +85,9 @@ impl SmtpServer {
         let here = is_loopback(&host);
         let security = match (implicit, url.query()) {
             (true, None | Some("tls=required")) => Security::Tls,
-            (false, Some("tls=required")) => Security::StartTls,
             (false, Some("tls=none")) => Security::None,
             (false, None) if here => Security::None,
-            (false, None) => Security::StartTls,
+            (false, None | Some("tls=required")) => Security::StartTls,
             _ => return Err(InvalidServer::Option),
         };
         let account = account(&url)?;

@@ -69,32 +69,28 @@ impl Words {
             }
             (MailContent::Event(..) | MailContent::Gone, _) => self.lost(&account),
         };
-        self.put_together(story, matches!(mail.kind, MailKind::News(_)).then_some(account.as_str()))
+        self.put_together(&story, matches!(mail.kind, MailKind::News(_)).then_some(account.as_str()))
     }
 
-    fn put_together(&self, story: Story, news_of: Option<&str>) -> Text {
+    fn put_together(&self, story: &Story, news_of: Option<&str>) -> Text {
         let brand = typed(&self.brand);
-        let mut body = format!("Hello,\n\n{}\n", story.opening);
+        let mut parts = vec![format!("Hello,\n\n{}\n", story.opening)];
         if !story.facts.is_empty() {
-            body.push('\n');
+            parts.push("\n".to_owned());
         }
-        for (name, value) in &story.facts {
-            body.push_str(&format!("  {name:<9} {value}\n"));
-        }
-        for paragraph in &story.advice {
-            body.push_str(&format!("\n{paragraph}\n"));
-        }
-        body.push_str("\n-- \n");
-        match news_of {
-            Some(account) => body.push_str(&format!(
+        parts.extend(story.facts.iter().map(|(name, value)| format!("  {name:<9} {value}\n")));
+        parts.extend(story.advice.iter().map(|paragraph| format!("\n{paragraph}\n")));
+        parts.push("\n-- \n".to_owned());
+        parts.push(match news_of {
+            Some(account) => format!(
                 "You get this because {account} has this notification switched on.\n\
                  Choose what is mailed: {}\nAll that happened: {}\n",
                 self.settings_url(),
                 self.page("/activity")
-            )),
-            None => body.push_str(&format!("{brand}, {}\n", self.public_url)),
-        }
-        Text { subject: format!("[{brand}] {}", story.subject), body }
+            ),
+            None => format!("{brand}, {}\n", self.public_url),
+        });
+        Text { subject: format!("[{brand}] {}", story.subject), body: parts.concat() }
     }
 
     fn news(
