@@ -7,6 +7,7 @@ use std::time::Duration;
 use rndrkit_domain::account::Account;
 use rndrkit_domain::id::{AccountId, KeyId};
 use rndrkit_domain::key::ApiKey;
+use rndrkit_domain::observation::Refusal;
 use rndrkit_domain::plan::Plan;
 use rndrkit_domain::time::Timestamp;
 use rndrkit_domain::usage::{KeyUsage, UsageCounts, UsagePeriod, UsageSum};
@@ -17,6 +18,8 @@ use crate::{Context, Control, Error};
 const MAX_SERIES: usize = 6;
 /// Rows of one download: what six keys do by the hour in a week and a half of always being used.
 const MAX_ROWS: u32 = 10_000;
+/// Refusals that a key's page lists: enough to see what goes wrong.
+const KEY_REFUSALS: u32 = 20;
 const HOUR: Duration = UsagePeriod::Hour.length();
 const DAY: Duration = UsagePeriod::Day.length();
 
@@ -231,6 +234,13 @@ impl Control {
         let counts = in_buckets(&report.starts, range, &sums.iter().collect::<Vec<_>>());
         report.series.push(UsageSeries { of: UsageOf::Key(Box::new(key)), counts });
         Ok(report)
+    }
+
+    /// The last refused requests of one key, newest first.
+    pub async fn key_refusals(&self, context: &Context, id: KeyId) -> Result<Vec<Refusal>, Error> {
+        let key = self.get_key(context, id).await?;
+        context.require_reader_of(key.account_id)?;
+        Ok(self.store().list_refusals(key.account_id, Some(id), KEY_REFUSALS).await?)
     }
 
     /// The rows behind a report, of an account or of one key of it.

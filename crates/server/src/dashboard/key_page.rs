@@ -2,8 +2,11 @@
 
 use axum::extract::{Path, State};
 use axum::response::Response;
+use rndrkit_control::Error;
 use rndrkit_domain::account::AccountStatus;
+use rndrkit_domain::decision::Denial;
 use rndrkit_domain::key::{ApiKey, KeyStatus};
+use rndrkit_domain::observation::Refusal;
 use rndrkit_domain::time::Timestamp;
 
 use super::answer;
@@ -15,7 +18,7 @@ use super::settings::{ended, frame, last_used, plan_names};
 use super::state::DashboardState;
 use super::usage::{self, Asked};
 use super::view::frame::Place;
-use super::view::usage::{KeyFacts, KeyPage, NothingNext};
+use super::view::usage::{KeyFacts, KeyPage, KeyRefusal, NothingNext};
 use super::view::words;
 use super::visitor::SignedIn;
 
@@ -47,8 +50,16 @@ pub(super) async fn show(
         Some(report) => facts(&key, now, state.brand(), refusal(report.plan.api_access, who.account.status)),
         None => facts(&key, now, state.brand(), None),
     };
+    let refusals = match control.key_refusals(&who.context, id).await {
+        Ok(refusals) => Some(refusals.iter().map(|refusal| refused(refusal, now)).collect()),
+        Err(error @ Error::Unavailable(_)) => {
+            tracing::warn!(%error, "refusals cannot be shown");
+            None
+        }
+        Err(error) => return Err(error.into()),
+    };
     let frame = frame(&state, Place::Settings, &who.account, &plan_name(&state, &who).await);
-    Ok(answer::page(usage::status(report.as_ref()), &KeyPage { frame, key: facts, usage: section }))
+    Ok(answer::page(usage::status(report.as_ref()), &KeyPage { frame, key: facts, usage: section, refusals }))
 }
 
 /// Why an active key is refused all the same.
@@ -59,6 +70,35 @@ fn refusal(api_access: bool, account: AccountStatus) -> Option<&'static str> {
         None
     } else {
         Some("Answers 403 until the plan includes API access")
+    }
+}
+
+fn refused(refusal: &Refusal, now: Timestamp) -> KeyRefusal {
+    let (status, why, advice) = in_words(refusal.code);
+    let request = [&refusal.facts.method, &refusal.facts.path];
+    let request: Vec<&str> = request.into_iter().flatten().map(String::as_str).collect();
+    KeyRefusal {
+        request_id: refusal.request_id.to_string(),
+        at: words::past(now, refusal.at),
+        status,
+        why,
+        advice,
+        request: request.join(" "),
+        from: refusal.ip.map(|ip| ip.to_string()),
+    }
+}
+
+/// What it was answered, why, and what to do about it.
+const fn in_words(code: Denial) -> (u16, &'static str, &'static str) {
+    match code {
+        Denial::RateLimited => {
+            (429, "Above the rate limit", "Wait as long as Retry-After says, or spread the requests.")
+        }
+        Denial::PlanRequired => (403, "Plan without API access", "Upgrade to a plan that includes it."),
+        Denial::AccountSuspended => (403, "Account suspended", "Ask whoever suspended it."),
+        Denial::KeyRevoked => (401, "Deleted key", "Give whatever still sends it another key."),
+        Denial::KeyExpired => (401, "Expired", "Give whatever still sends it a new key."),
+        _ => (403, "Refused", "Look at the explanation."),
     }
 }
 

@@ -6,8 +6,8 @@ use rndrkit_server::dashboard::view::chart::{Bars, Slot};
 use rndrkit_server::dashboard::view::frame::Place;
 use rndrkit_server::dashboard::view::keys::LastUsed;
 use rndrkit_server::dashboard::view::usage::{
-    Answers, BucketRow, Counted, Figure, KeyFacts, KeyPage, Nothing, NothingNext, RangeLink, SeriesRow,
-    UsageContent, UsagePage, UsageSection,
+    Answers, BucketRow, Counted, Figure, KeyFacts, KeyPage, KeyRefusal, Nothing, NothingNext, RangeLink,
+    SeriesRow, UsageContent, UsagePage, UsageSection,
 };
 use rndrkit_server::dashboard::view::{Moment, words};
 
@@ -131,7 +131,27 @@ fn key(active: bool, content: UsageContent) -> String {
         last_used: LastUsed::At(words::past(now(), before(DAY_MS))),
         end: (!active).then(|| ("Ended", words::past(now(), before(DAY_MS)))),
     };
-    let page = KeyPage { frame: frame(Place::Settings, "Agency"), key, usage: section(true, content) };
+    let refusal = |status, why, advice, request: &str| KeyRefusal {
+        request_id: "req_01jd3n8q4w6x9y2z5b7c0d1e2f".to_owned(),
+        at: words::past(now(), before(DAY_MS)),
+        status,
+        why,
+        advice,
+        request: request.to_owned(),
+        from: Some("192.0.2.7".to_owned()),
+    };
+    let rows = vec![
+        refusal(
+            429,
+            "Above the rate limit",
+            "Wait as long as Retry-After says, or spread the requests.",
+            "POST /api/renders",
+        ),
+        refusal(403, "Plan without API access", "Upgrade to a plan that includes it.", ""),
+    ];
+    let refusals = Some(if active { rows } else { Vec::new() });
+    let frame = frame(Place::Settings, "Agency");
+    let page = KeyPage { frame, key, usage: section(true, content), refusals };
     page.render().unwrap()
 }
 

@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use rndrkit_domain::id::{AccountId, KeyId};
+use rndrkit_domain::decision::Denial;
+use rndrkit_domain::id::{AccountId, KeyId, RequestId};
 use rndrkit_domain::key_text::Digest;
+use rndrkit_domain::observation::{Door, Refusal, RefusalFacts};
+use rndrkit_domain::plan::PlanId;
+use rndrkit_domain::random::OsEntropy;
 use rndrkit_domain::usage::{AnswerCounts, LastUse, UsageCounts, UsageDelta};
 
 use crate::app::{App, Browser};
@@ -225,5 +229,49 @@ async fn a_hostile_name_stays_a_text() {
         let page = browser.get(&path).await;
         assert!(!page.html.contains("<script>alert"), "{path}");
         assert!(page.html.contains("&#60;script&#62;"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_keys_last_refusals_say_why_and_what_to_do_and_are_its_own() {
+    let app = App::start().await;
+    let (account, mut browser) = app.customer("agency").await;
+    let first = key(&app, &mut browser, "CI/CD Pipeline").await;
+    let second = key(&app, &mut browser, "Staging").await;
+    let path = format!("/settings/api-keys/{first}");
+    browser.get(&path).await.says(StatusCode::OK, "No request with this key was refused.");
+    let refusal = refusal(&app, &first, account, "/api/<b>");
+    let other = Refusal { code: Denial::PlanRequired, ..self::refusal(&app, &second, account, "/api/other") };
+    app.store.record_observations(&[], &[refusal.clone(), other]).await.unwrap();
+    let page = browser.get(&path).await;
+    page.says(StatusCode::OK, "Above the rate limit");
+    page.says(StatusCode::OK, "Wait as long as Retry-After says");
+    page.says(StatusCode::OK, &format!("href=\"/explain?request={}\"", refusal.request_id));
+    page.says(StatusCode::OK, "POST /api/&#60;b&#62;");
+    page.says(StatusCode::OK, "from 192.0.2.9");
+    assert!(!page.html.contains("Plan without API access"), "another key's refusal");
+}
+
+fn refusal(app: &App, key: &str, account_id: AccountId, path: &str) -> Refusal {
+    let now = app.control.now();
+    Refusal {
+        request_id: RequestId::generate(now, &OsEntropy),
+        account_id,
+        key_id: key.parse().unwrap(),
+        at: now,
+        code: Denial::RateLimited,
+        facts: RefusalFacts {
+            door: Door::Gateway,
+            method: Some("POST".to_owned()),
+            path: Some(path.to_owned()),
+            plan: PlanId::parse("agency").unwrap(),
+            plan_name: None,
+            api_access: Some(true),
+            account_status: None,
+            cost: 1,
+            bucket: None,
+        },
+        ip: Some("192.0.2.9".parse().unwrap()),
+        user_agent: None,
     }
 }

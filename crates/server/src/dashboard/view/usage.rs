@@ -27,6 +27,27 @@ pub struct KeyPage {
     pub key: KeyFacts,
     /// What was counted.
     pub usage: UsageSection,
+    /// Its last refused requests; none when they cannot be read now.
+    pub refusals: Option<Vec<KeyRefusal>>,
+}
+
+/// A request that was refused.
+#[derive(Debug, Clone)]
+pub struct KeyRefusal {
+    /// Its id.
+    pub request_id: String,
+    /// When.
+    pub at: Moment,
+    /// `429`.
+    pub status: u16,
+    /// Why.
+    pub why: &'static str,
+    /// What to do.
+    pub advice: &'static str,
+    /// `GET /api/renders`, as far as it is known.
+    pub request: String,
+    /// From which address, if that is known.
+    pub from: Option<String>,
 }
 
 /// A key, active or past.
