@@ -15,6 +15,8 @@ pub(super) const NOTED_FOR: Duration = Duration::from_secs(30);
 const SETS: usize = 32_768;
 /// Odd, with its bits spread evenly (the golden ratio), so that a multiplication mixes.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+/// The half of a place that holds the second.
+const LOWER_HALF: u64 = 0xffff_ffff;
 const NANOSECONDS_PER_SECOND: u64 = 1_000_000_000;
 
 /// Each place holds 32 bits of the pair's hash, and the second in which the pair was noted.
@@ -44,15 +46,21 @@ fn hash(digest: &Digest, network: u64) -> u64 {
 }
 
 #[inline]
-const fn second(now: Monotonic) -> u32 {
-    // The lower half wraps after 136 years.
-    (now.0 / NANOSECONDS_PER_SECOND) as u32
+const fn second(now: Monotonic) -> u64 {
+    // It wraps after 136 years.
+    (now.0 / NANOSECONDS_PER_SECOND) & LOWER_HALF
+}
+
+/// Seconds since what stands in a place was noted.
+#[inline]
+const fn age(there: u64, now: u64) -> u64 {
+    now.wrapping_sub(there) & LOWER_HALF
 }
 
 /// What stands in a place.
 #[inline]
-const fn entry(hash: u64, second: u32) -> u64 {
-    (hash << 32) | second as u64
+const fn entry(hash: u64, second: u64) -> u64 {
+    (hash << 32) | second
 }
 
 impl Lately {
@@ -71,9 +79,7 @@ impl Lately {
         self.set(hash).is_some_and(|places| {
             places.iter().any(|place| {
                 let there = place.load(Ordering::Relaxed);
-                // The lower half is the second, which the cast leaves.
-                there >> 32 == hash & 0xffff_ffff
-                    && u64::from(now.wrapping_sub(there as u32)) < NOTED_FOR.as_secs()
+                there >> 32 == hash & LOWER_HALF && age(there, now) < NOTED_FOR.as_secs()
             })
         })
     }
@@ -85,8 +91,9 @@ impl Lately {
         let Some([first, other]) = self.set(hash) else { return };
         let (one, two) = (first.load(Ordering::Relaxed), other.load(Ordering::Relaxed));
         let is_own = |there: u64| there >> 32 == new >> 32;
-        let age = |there: u64| second(now).wrapping_sub(there as u32);
-        let place = if is_own(one) || (!is_own(two) && age(one) >= age(two)) { first } else { other };
+        let now = second(now);
+        let place =
+            if is_own(one) || (!is_own(two) && age(one, now) >= age(two, now)) { first } else { other };
         place.store(new, Ordering::Relaxed);
     }
 }

@@ -1,3 +1,5 @@
+//! Noting, bounds, and what a flusher makes of it.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
