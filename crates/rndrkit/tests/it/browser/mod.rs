@@ -8,6 +8,7 @@ mod gates;
 mod keyboard;
 mod looking;
 mod names;
+mod pages;
 mod person;
 mod screens;
 mod sentences;
