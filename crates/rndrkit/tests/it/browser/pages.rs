@@ -74,3 +74,24 @@ async fn environments_and_notifications_fit_every_window() {
     look_at(&ada, "label").await;
     ada.leave().await;
 }
+
+#[tokio::test]
+async fn passwords_and_signed_in_browsers_fit_every_window() {
+    let Some((ada, server)) = Person::and_server(&[]).await else { return };
+    let account = server.account("ada@example.com", "agency").await;
+    ada.join(&server, &account).await;
+    server.session(&account).await;
+    ada.open("/settings#account").await;
+    ada.see("Signed-in browsers").await;
+    ada.press("Change password").await;
+    look_at(&ada, "account").await;
+    ada.fill("Current password", "not the right one").await;
+    ada.fill("New password", "ten harps behind a tram").await;
+    ada.one("//form[@action='/settings/password']//button[not(@type)]").await.click().await.unwrap();
+    ada.wait("a word about it", async || {
+        !ada.texts("#account .problem, #account [role=alert]").await.is_empty()
+    })
+    .await;
+    look_at(&ada, "account-faults").await;
+    ada.leave().await;
+}
