@@ -28,7 +28,7 @@ cargo xtask tidy
     Checks the house rules: file headers, lengths, banned words, dependency arrows, links.
 cargo xtask fuzz [--seconds N | --runs N]
     Fuzzes the reader of key texts on the stable toolchain (60 seconds when not told).
-cargo xtask bench [gateway|forward-auth|verification|memory|flood|start|cold|all] [--rounds N] [--seconds S]
+cargo xtask bench [gateway|forward-auth|verification|memory|flood|start|cold|dashboard|all] [--rounds N] [--seconds S]
                   [--quick] [--json] [--programs FOLDER]
     Measures the product beside its peers, in turns, and writes docs/benchmarks.md. Keep the machine quiet meanwhile.
       --quick     short and small, to see that everything works; writes nothing

@@ -1,5 +1,5 @@
-//! What other programs of the workspace measure: one verification in the process, memory of a key, and a flood of bad
-//! keys. They print their tables; here these are run, kept and judged.
+//! What other programs of the workspace measure: one verification in the process, memory of a key, a flood of bad keys,
+//! and the dashboard's pages. They print their tables; here these are run, kept and judged.
 
 use std::fmt::Write as _;
 use std::process::Command;
@@ -56,6 +56,21 @@ fn flood_verdicts(line: &str) -> Vec<Verdict> {
     both.into_iter().flatten().collect()
 }
 
+pub(super) fn dashboard(setting: &Setting<'_>) -> Outcome<Measured> {
+    let lines = said(setting, &["bench", "--quiet", "-p", "rndrkit", "--bench", "dashboard"])?;
+    let text = lines.join("\n");
+    Ok(Measured { text, verdicts: lines.iter().filter_map(|line| page_verdict(line)).collect() })
+}
+
+/// Of a row such as ``| `/settings` | 812 | 2.91 [2.85–2.97] | 1130 |``.
+fn page_verdict(line: &str) -> Option<Verdict> {
+    let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+    let [_, "`/settings`", _, ratio, ..] = cells[..] else { return None };
+    let ratio = ratio.split_whitespace().next()?.parse().ok()?;
+    let target = Target::AtMost(5.0, 3.0);
+    Some(Verdict::new("server time of the settings page", "an empty page of the same server", ratio, target))
+}
+
 /// Runs cargo and returns the lines that were printed, showing them as they come.
 fn said(setting: &Setting<'_>, arguments: &[&str]) -> Outcome<Vec<String>> {
     say(&format!("cargo {}", arguments.join(" ")));
@@ -80,7 +95,14 @@ fn printed(lines: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::flood_verdicts;
+    use super::{flood_verdicts, page_verdict};
+
+    #[test]
+    fn the_settings_are_judged_and_other_pages_only_listed() {
+        let verdict = |page: &str| page_verdict(&format!("| `{page}` | 812 | 2.91 [2.85–2.97] | 1130 |"));
+        assert_eq!(verdict("/settings").map(|verdict| verdict.value), Some(2.91));
+        assert!(verdict("/usage").is_none() && page_verdict("|---|--:|--:|--:|").is_none());
+    }
 
     #[test]
     fn both_shares_of_a_flood_are_judged_and_other_lines_are_not() {

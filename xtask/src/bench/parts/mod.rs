@@ -44,11 +44,12 @@ pub(crate) enum Part {
     Flood,
     Start,
     Cold,
+    Dashboard,
 }
 
 impl Part {
     /// In the order in which they are measured.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Gateway,
         Self::ForwardAuth,
         Self::Verification,
@@ -56,6 +57,7 @@ impl Part {
         Self::Flood,
         Self::Start,
         Self::Cold,
+        Self::Dashboard,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -67,6 +69,7 @@ impl Part {
             Self::Flood => "flood",
             Self::Start => "start",
             Self::Cold => "cold",
+            Self::Dashboard => "dashboard",
         }
     }
 
@@ -80,6 +83,7 @@ impl Part {
             Self::Flood => in_process::flood(setting),
             Self::Start => start::measure(setting),
             Self::Cold => cold::measure(setting),
+            Self::Dashboard => in_process::dashboard(setting),
         }
     }
 }
