@@ -26,7 +26,7 @@ const WINDOWS: [(u32, ColorScheme, bool); 6] = [
 /// A window's height; pages without a dialog are pictured as a whole.
 const HEIGHT: u32 = 800;
 
-/// Elements that reach out of the window, or hold more than they show. What only screen readers get is
+/// Elements that reach out of the window, or hold more than they show (a field scrolls). What only screen readers get is
 /// clipped on purpose.
 const CUT: &str = "
     const clipped = e => { for (; e; e = e.parentElement) if (getComputedStyle(e).clipPath !== 'none') return true; };
@@ -35,7 +35,7 @@ const CUT: &str = "
         .filter(e => {
             const box = e.getBoundingClientRect();
             return box.left < -0.5 || box.right > innerWidth + 0.5
-                || (e.clientWidth > 0 && e.scrollWidth > e.clientWidth + 1);
+                || (e.tagName !== 'INPUT' && e.clientWidth > 0 && e.scrollWidth > e.clientWidth + 1);
         })
         .map(e => e.outerHTML.slice(0, 120));";
 
