@@ -70,6 +70,9 @@ pub enum Error {
     /// An operator's link opened this dashboard, so there is no person whose password or address it could be.
     #[error("signed in by a link")]
     SignedInByLink,
+    /// This installation sends no mail, so no address can be confirmed.
+    #[error("no mail is sent here")]
+    NoMail,
     /// Slowed down.
     #[error("too many attempts, wait {retry_after:?}")]
     TooManyAttempts {
@@ -136,6 +139,11 @@ impl Error {
             Self::SignedInByLink => {
                 "You came in through a link from whoever runs this service, so there is no \
                 password and no address of yours here. Sign in with a password to change them."
+                    .to_owned()
+            }
+            Self::NoMail => {
+                "This installation sends no mail, so it cannot confirm an address. Whoever runs it can \
+                change yours."
                     .to_owned()
             }
             Self::TooManyAttempts { retry_after } => {

@@ -9,6 +9,7 @@ mod activity;
 mod audit;
 mod confirm;
 mod cursor;
+mod email_change;
 mod error;
 mod event;
 mod hints;
@@ -48,6 +49,7 @@ pub use activity::{
 };
 pub use confirm::{BoxFuture, Confirm, ConfirmError, Confirmation};
 pub use cursor::{Cursor, Page, PageQuery};
+pub use email_change::WaitingEmail;
 pub use error::{Error, InvalidField};
 pub use hints::Hints;
 pub use idempotency::IdempotencyRequest;

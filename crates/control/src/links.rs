@@ -141,7 +141,7 @@ impl Control {
         Ok(Some(LinkView { kind: record.kind, email, account_name: account.map(|account| account.name) }))
     }
 
-    fn link_secret(&self) -> Secret {
+    pub(crate) fn link_secret(&self) -> Secret {
         Secret::from_text(URL_SAFE_NO_PAD.encode(random::bytes::<32>(self.entropy())))
     }
 

@@ -13,29 +13,46 @@ use crate::time::Timestamp;
 pub enum MailKind {
     /// News that the account wants to hear.
     News(NotificationKind),
-    /// The link that confirms a new address. Always sent.
+    /// The link that confirms a new address. Always sent, as all that follows.
     EmailConfirmation,
+    /// To an address that somebody else asked for: it is in use.
+    EmailInUse,
+    /// To the address so far: another one was asked for.
+    EmailChangeAsked,
+    /// To the address so far: it is another one now.
+    EmailChanged,
+    /// The password is another one now.
+    PasswordChanged,
 }
 
 impl MailKind {
-    const CONFIRMATION: &'static str = "email_confirmation";
+    /// What nobody switches off: it guards the way in.
+    const ALWAYS_SENT: [Self; 5] = [
+        Self::EmailConfirmation,
+        Self::EmailInUse,
+        Self::EmailChangeAsked,
+        Self::EmailChanged,
+        Self::PasswordChanged,
+    ];
 
     /// The word in the database and in metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::News(kind) => kind.as_str(),
-            Self::EmailConfirmation => Self::CONFIRMATION,
+            Self::EmailConfirmation => "email_confirmation",
+            Self::EmailInUse => "email_in_use",
+            Self::EmailChangeAsked => "email_change_asked",
+            Self::EmailChanged => "email_changed",
+            Self::PasswordChanged => "password_changed",
         }
     }
 
     /// Reads the word.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        if text == Self::CONFIRMATION {
-            return Some(Self::EmailConfirmation);
-        }
-        NotificationKind::parse(text).map(Self::News)
+        let own = Self::ALWAYS_SENT.into_iter().find(|kind| kind.as_str() == text);
+        own.or_else(|| NotificationKind::parse(text).map(Self::News))
     }
 }
 
@@ -96,6 +113,8 @@ pub enum MailContent {
     Week(WeeklySummary),
     /// A link to follow.
     Link(String),
+    /// Nothing but what its kind says.
+    Plain,
     /// What it was to tell is gone.
     Gone,
 }
@@ -107,6 +126,7 @@ impl fmt::Debug for MailContent {
             Self::Event(..) => "Event",
             Self::Week(_) => "Week",
             Self::Link(_) => "Link",
+            Self::Plain => "Plain",
             Self::Gone => "Gone",
         })
     }
@@ -160,8 +180,7 @@ mod tests {
 
     #[test]
     fn words_read_back_and_what_opens_something_is_not_printed() {
-        for kind in NotificationKind::ALL.map(MailKind::News).into_iter().chain([MailKind::EmailConfirmation])
-        {
+        for kind in NotificationKind::ALL.map(MailKind::News).into_iter().chain(MailKind::ALWAYS_SENT) {
             assert_eq!(MailKind::parse(kind.as_str()), Some(kind));
         }
         assert_eq!(MailKind::parse("?"), None);

@@ -1,5 +1,6 @@
 //! What mail says: plain text, in the words of the dashboard. What people have typed is made harmless first.
 
+mod guarding;
 mod summary;
 mod typed;
 
@@ -67,6 +68,7 @@ impl Words {
             (MailContent::Event(event, key), MailKind::News(kind)) => {
                 self.news(kind, &account, event, key.as_ref())
             }
+            (MailContent::Plain, kind) => self.guarding(kind).unwrap_or_else(|| self.lost(&account)),
             (MailContent::Event(..) | MailContent::Gone, _) => self.lost(&account),
         };
         self.put_together(&story, matches!(mail.kind, MailKind::News(_)).then_some(account.as_str()))

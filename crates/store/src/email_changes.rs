@@ -7,6 +7,7 @@ use rndrkit_domain::audit::NewEvent;
 use rndrkit_domain::feed::FeedNumber;
 use rndrkit_domain::id::{AccountId, UserId};
 use rndrkit_domain::key_text::Digest;
+use rndrkit_domain::mail::{MailKind, NewMail};
 use rndrkit_domain::text::Email;
 use rndrkit_domain::time::Timestamp;
 use sea_orm::FromQueryResult;
@@ -17,6 +18,7 @@ use crate::change::Change;
 use crate::error::Error;
 use crate::feed::{self, News};
 use crate::open::Store;
+use crate::outbox;
 use crate::passwords;
 use crate::sql::{NumberRow, TextRow, Transaction};
 use crate::users;
@@ -130,6 +132,24 @@ async fn is_taken(tx: &Transaction, user: &User, email: &Email) -> Result<bool, 
     Ok(by_account.is_some())
 }
 
+/// Mail about a person's own address or password, beside the event that reports it.
+pub(crate) fn mail(
+    kind: MailKind,
+    event: &NewEvent,
+    user: &User,
+    recipient: &Email,
+    payload: &str,
+) -> NewMail {
+    NewMail {
+        kind,
+        event_id: event.id,
+        account_id: user.account_id,
+        user_id: Some(user.id),
+        recipient: recipient.clone(),
+        payload: payload.to_owned(),
+    }
+}
+
 /// Uses a change up. Of several that try, one succeeds.
 async fn consume(tx: &Transaction, link: Digest, at: Timestamp) -> Result<EmailChangeRecord, Error> {
     let row: Option<EmailChangeRow> = tx
@@ -143,15 +163,16 @@ async fn consume(tx: &Transaction, link: Digest, at: Timestamp) -> Result<EmailC
 }
 
 impl Store {
-    /// Puts a change of address down, in place of any earlier one that waits. Whether the address is taken; only the
-    /// mail to that address may say so.
+    /// Puts a change of address down, in place of any earlier one that waits, with the mail that confirms it, or says
+    /// that the address is taken, and word of it to the address so far.
     pub async fn ask_email_change(
         &self,
         new: NewEmailChange,
+        link_url: &str,
         limit: AskingLimit,
         change: Change,
         event: NewEvent,
-    ) -> Result<bool, Error> {
+    ) -> Result<(), Error> {
         let tx = self.begin().await?;
         accounts::lock(&tx, new.account_id).await?;
         let user = users::find(&tx, new.user_id).await?.ok_or(Error::NotFound)?;
@@ -164,7 +185,10 @@ impl Store {
         if asked.value >= i64::from(limit.times) {
             return Err(Error::TooManyEmailChanges);
         }
-        let taken = is_taken(&tx, &user, &new.email).await?;
+        let confirming = match is_taken(&tx, &user, &new.email).await? {
+            true => mail(MailKind::EmailInUse, &event, &user, &new.email, ""),
+            false => mail(MailKind::EmailConfirmation, &event, &user, &new.email, link_url),
+        };
         void(&tx, user.id, change.at).await?;
         tx.execute(
             "INSERT INTO email_changes (digest, user_id, account_id, email, created_at, expires_at)
@@ -179,9 +203,14 @@ impl Store {
             ],
         )
         .await?;
+        // To nobody who signs in with it yet. The account has its own bound of such mail.
+        if !outbox::enqueue(&tx, &NewMail { user_id: None, ..confirming }, &change).await? {
+            return Err(Error::TooManyEmailChanges);
+        }
+        let told = mail(MailKind::EmailChangeAsked, &event, &user, &user.email, "");
+        outbox::enqueue(&tx, &told, &change).await?;
         audit::append(&tx, &change, &[event]).await?;
-        tx.commit().await?;
-        Ok(taken)
+        tx.commit().await
     }
 
     /// The change that a link confirms, if it still does at `now`. Looking does not use it up.
@@ -250,7 +279,10 @@ impl Store {
         let account_too = is_shared(&tx, &before).await?;
         write(&tx, &before, &asked.email, account_too).await?;
         passwords::void_links(&tx, before.id, change.at).await?;
-        audit::append(&tx, &change, &[event(&before, account_too)]).await?;
+        let event = event(&before, account_too);
+        let told = mail(MailKind::EmailChanged, &event, &before, &before.email, "");
+        outbox::enqueue(&tx, &told, &change).await?;
+        audit::append(&tx, &change, &[event]).await?;
         let number = match account_too {
             true => Some(feed::publish(&tx, &change, News::of_account(before.account_id)).await?),
             false => None,

@@ -83,7 +83,6 @@ pub(crate) async fn enqueue_event(tx: &Transaction, event: &NewEvent) -> Result<
 
 /// Puts aside a mail that no event becomes by itself. Whether it will be sent: not when this installation sends
 /// none, nor when the account has caused too many of this kind. The account's lock is held.
-#[allow(dead_code, reason = "the change of an address uses it")]
 pub(crate) async fn enqueue(tx: &Transaction, mail: &NewMail, change: &Change) -> Result<bool, Error> {
     if !tx.sends_mail() {
         return Ok(false);
@@ -95,8 +94,11 @@ pub(crate) async fn enqueue(tx: &Transaction, mail: &NewMail, change: &Change) -
         )
         .await?;
     let limit = match mail.kind {
-        MailKind::EmailConfirmation => CONFIRMATIONS_PER_HOUR,
-        MailKind::News(_) => MAILS_PER_HOUR,
+        MailKind::EmailConfirmation | MailKind::EmailInUse => CONFIRMATIONS_PER_HOUR,
+        MailKind::EmailChangeAsked
+        | MailKind::EmailChanged
+        | MailKind::PasswordChanged
+        | MailKind::News(_) => MAILS_PER_HOUR,
     };
     if recent.value >= limit {
         return Ok(false);
@@ -195,6 +197,14 @@ impl Store {
             .await?;
         let content = match (kind, row.event_id, row.payload) {
             (MailKind::EmailConfirmation, _, Some(link)) => MailContent::Link(link),
+            (
+                MailKind::EmailInUse
+                | MailKind::EmailChangeAsked
+                | MailKind::EmailChanged
+                | MailKind::PasswordChanged,
+                _,
+                Some(_),
+            ) => MailContent::Plain,
             (MailKind::News(NotificationKind::WeeklySummary), _, Some(written)) => week::read(&written)?,
             (MailKind::News(_), Some(event), _) => self.read_event(&event).await?,
             _ => MailContent::Gone,

@@ -3,6 +3,7 @@
 use rndrkit_domain::audit::NewEvent;
 use rndrkit_domain::id::{AccountId, UserId};
 use rndrkit_domain::key_text::Digest;
+use rndrkit_domain::mail::MailKind;
 use rndrkit_domain::time::Timestamp;
 
 use crate::accounts;
@@ -11,8 +12,10 @@ use crate::change::Change;
 use crate::email_changes;
 use crate::error::Error;
 use crate::open::Store;
+use crate::outbox;
 use crate::sessions::{self, NewSession, SessionSeed};
 use crate::sql::{TextRow, Transaction};
+use crate::users;
 use crate::value::{digest, text};
 
 /// A password about to be changed. `Debug` is left out: it holds hashes of passwords.
@@ -85,6 +88,9 @@ impl Store {
         tx.execute("DELETE FROM sessions WHERE user_id = $1", [text(user_id)]).await?;
         void_links(&tx, user_id, change.at).await?;
         sessions::insert(&tx, &NewSession { seed, account_id, user_id: Some(user_id) }, &change).await?;
+        let user = users::find(&tx, user_id).await?.ok_or(Error::NotFound)?;
+        let told = email_changes::mail(MailKind::PasswordChanged, &event, &user, &user.email, "");
+        outbox::enqueue(&tx, &told, &change).await?;
         audit::append(&tx, &change, &[event]).await?;
         tx.commit().await
     }

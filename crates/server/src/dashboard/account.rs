@@ -13,7 +13,9 @@ use super::form::PageForm;
 use super::settings::{self, Extra};
 use super::sign_in::wait;
 use super::state::DashboardState;
-use super::view::account::{AccountSection, BrowserList, BrowserRow, PasswordForm};
+use super::view::account::{
+    AccountSection, AddressForm, BrowserList, BrowserRow, PasswordForm, WaitingAddress,
+};
 use super::view::browser_words::browser;
 use super::view::frame::{Notice, Tone};
 use super::view::words;
@@ -24,18 +26,25 @@ const SECTION: &str = "/settings#account";
 
 /// What a form of this section has done, as the next page is told.
 #[derive(Clone, Copy)]
-enum Done {
+pub(super) enum Done {
     Password,
+    EmailAsked,
+    EmailCancelled,
+    Email,
     Session,
     Sessions,
 }
 
 impl Done {
-    const ALL: [Self; 3] = [Self::Password, Self::Session, Self::Sessions];
+    const ALL: [Self; 6] =
+        [Self::Password, Self::EmailAsked, Self::EmailCancelled, Self::Email, Self::Session, Self::Sessions];
 
     const fn word(self) -> &'static str {
         match self {
             Self::Password => "password",
+            Self::EmailAsked => "email-asked",
+            Self::EmailCancelled => "email-cancelled",
+            Self::Email => "email",
             Self::Session => "session",
             Self::Sessions => "sessions",
         }
@@ -47,6 +56,12 @@ impl Done {
                 "Your password was changed.",
                 "Every other browser of yours is signed out, and links to set a password are void.",
             ),
+            Self::EmailAsked => (
+                "Look into the new mailbox.",
+                "A mail is on its way there. Until its link is confirmed, you sign in as before.",
+            ),
+            Self::EmailCancelled => ("The change was cancelled.", "You sign in as before."),
+            Self::Email => ("Your e-mail address was changed.", "You sign in with the new one from now on."),
             Self::Session => ("That browser was signed out.", "It has to sign in again."),
             Self::Sessions => {
                 ("You are signed out everywhere else.", "Only this browser is still signed in.")
@@ -56,7 +71,7 @@ impl Done {
     }
 
     /// Back to the section, which says so.
-    fn leads_back(self, state: &DashboardState) -> Response {
+    pub(super) fn leads_back(self, state: &DashboardState) -> Response {
         let mut answer = see_other(&format!("/settings?changed={}#account", self.word()));
         told::note(answer.headers_mut(), state.is_https(), self.word());
         answer
@@ -66,8 +81,9 @@ impl Done {
 /// What an answer shows in this section beside the state of things.
 #[derive(Default)]
 pub(super) struct AccountExtra {
-    notice: Option<Notice>,
-    password: PasswordForm,
+    pub(super) notice: Option<Notice>,
+    pub(super) password: PasswordForm,
+    pub(super) address: AddressForm,
 }
 
 impl AccountExtra {
@@ -125,10 +141,22 @@ pub(super) async fn section(state: &DashboardState, who: &SignedIn, extra: Accou
         signed_in_as: who.email(),
         id: who.account.id.to_string(),
         notices: extra.notice.into_iter().collect(),
+        address: extra.address,
+        waiting: waiting_address(state, who).await,
+        sends_mail: state.control().settings().sends_mail,
         password: extra.password,
         password_min_length: state.control().settings().password_min_length,
         browsers,
     }
+}
+
+/// The address that waits. When that cannot be read the rest is shown: its mail says the same.
+async fn waiting_address(state: &DashboardState, who: &SignedIn) -> Option<WaitingAddress> {
+    let waiting = state.control().waiting_email_change(&who.context).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "a change of address cannot be shown");
+        None
+    })?;
+    Some(WaitingAddress { email: waiting.email.to_string(), until: words::clock(waiting.expires_at) })
 }
 
 fn row(session: SignedInBrowser, now: Timestamp) -> BrowserRow {
@@ -189,7 +217,7 @@ fn unconfirmed_password() -> Failure {
 
 /// What to correct in a form, with the status of the answer; none for an error that the form cannot show. That there
 /// were too many attempts is said beside the field that may not be guessed.
-fn problems(error: &Error) -> Option<(StatusCode, Vec<InvalidField>)> {
+pub(super) fn problems(error: &Error) -> Option<(StatusCode, Vec<InvalidField>)> {
     match error {
         Error::Invalid(fields) => Some((StatusCode::UNPROCESSABLE_ENTITY, fields.clone())),
         Error::TooManyAttempts { .. } => {
@@ -200,11 +228,11 @@ fn problems(error: &Error) -> Option<(StatusCode, Vec<InvalidField>)> {
     }
 }
 
-fn problem(fields: &[InvalidField], name: &str) -> Option<String> {
+pub(super) fn problem(fields: &[InvalidField], name: &str) -> Option<String> {
     fields.iter().find(|field| field.field == name).map(|field| field.detail.clone())
 }
 
-async fn redraw(
+pub(super) async fn redraw(
     state: &DashboardState,
     who: &SignedIn,
     status: StatusCode,

@@ -134,6 +134,7 @@ impl From<Error> for Failure {
             | Error::PlanRequired
             | Error::PlanChangeNotYours
             | Error::SignedInByLink
+            | Error::NoMail
             | Error::SignUpClosed => Self::new(StatusCode::FORBIDDEN, "This is not possible")
                 .say(text)
                 .lead("Go to the overview", "/"),

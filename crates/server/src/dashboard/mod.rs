@@ -14,6 +14,7 @@ mod billing;
 mod compression;
 mod cookie;
 mod counted;
+mod email;
 mod explain;
 mod explain_words;
 mod failure;
@@ -75,6 +76,12 @@ pub fn page_routes() -> Vec<PageRoute> {
         page("/activity.json", get(activity_files::json)),
         page("/settings/password", get(account::to_section)),
         form("/settings/password", post(account::change_password)),
+        page("/settings/email", get(account::to_section)),
+        form("/settings/email", post(email::ask)),
+        page("/settings/email/cancel", get(account::to_section)),
+        form("/settings/email/cancel", post(email::cancel)),
+        page("/confirm-email", get(email::show)),
+        form("/confirm-email", post(email::confirm)),
         page("/settings/sessions/end", get(account::to_section)),
         form("/settings/sessions/end", post(account::end_session)),
         page("/settings/sessions/end-others", get(account::to_section)),

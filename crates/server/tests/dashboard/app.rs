@@ -55,6 +55,8 @@ pub struct Setting {
     pub billing: Billing,
     pub public_url: &'static str,
     pub sends_mail: bool,
+    /// Whether mail is put aside for it, too.
+    pub outbox: bool,
 }
 
 impl Default for Setting {
@@ -64,6 +66,7 @@ impl Default for Setting {
             billing: Billing::Off,
             public_url: "http://localhost:8080",
             sends_mail: false,
+            outbox: false,
         }
     }
 }
@@ -93,7 +96,7 @@ impl App {
 
     pub async fn with(setting: Setting) -> Self {
         let database = TestDatabase::sqlite();
-        let store = Store::open(&OpenOptions::new(database.url())).await.unwrap();
+        let store = Store::open(&OpenOptions::new(database.url()).with_mail(setting.outbox)).await.unwrap();
         let clock = Arc::new(ManualClock::at("2026-11-23T12:00:00Z".parse().unwrap()));
         let settings = ControlSettings {
             public_url: setting.public_url.to_owned(),

@@ -8,7 +8,9 @@ use rndrkit_control::Confirmation;
 use rndrkit_domain::hint::{KeyHint, LimitHint};
 use rndrkit_domain::time::Timestamp;
 use rndrkit_server::dashboard::assets;
-use rndrkit_server::dashboard::view::account::{AccountSection, BrowserList, BrowserRow, PasswordForm};
+use rndrkit_server::dashboard::view::account::{
+    AccountSection, AddressForm, BrowserList, BrowserRow, PasswordForm, WaitingAddress,
+};
 use rndrkit_server::dashboard::view::billing::{BillingPage, PlanCard, Rank};
 use rndrkit_server::dashboard::view::frame::{Frame, Gate, Notice, Place, Tone};
 use rndrkit_server::dashboard::view::keys::{
@@ -196,6 +198,9 @@ fn account_section() -> AccountSection {
         signed_in_as: Some("ada@northwind.example".to_owned()),
         id: "acc_01jd3n8q4w6x9y2z5b7c0d1e2f".to_owned(),
         notices: Vec::new(),
+        address: AddressForm::default(),
+        waiting: None,
+        sends_mail: true,
         password: PasswordForm::default(),
         password_min_length: 15,
         browsers: BrowserList::Known(vec![
@@ -227,7 +232,19 @@ fn account_states() -> Vec<(&'static str, String)> {
         }
         unavailable => unavailable,
     };
+    let taken = AddressForm {
+        email: Field {
+            value: "ada@".to_owned(),
+            problem: Some("Enter an e-mail address, such as you@example.com.".to_owned()),
+        },
+        current_problem: Some("This is not your current password.".to_owned()),
+    };
+    let waiting =
+        WaitingAddress { email: "ada@lovelace.example".to_owned(), until: words::clock(before(-HOUR_MS)) };
     vec![
+        ("account-email-wrong", with_account(AccountSection { address: taken, ..plain.clone() })),
+        ("account-email-waits", with_account(AccountSection { waiting: Some(waiting), ..plain.clone() })),
+        ("account-no-mail", with_account(AccountSection { sends_mail: false, ..plain.clone() })),
         ("account-password-wrong", with_account(AccountSection { password: wrong, ..plain.clone() })),
         (
             "account-password-changed",

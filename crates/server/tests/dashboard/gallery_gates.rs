@@ -3,7 +3,7 @@
 use rndrkit_server::dashboard::view::Field;
 use rndrkit_server::dashboard::view::errors::ErrorPage;
 use rndrkit_server::dashboard::view::gate::{
-    ExplainPage, LinkPage, ResetPage, SignInPage, SignUpKind, SignUpPage,
+    ConfirmEmailPage, ExplainPage, LinkPage, ResetPage, SignInPage, SignUpKind, SignUpPage,
 };
 
 use super::{draw, gate};
@@ -79,6 +79,14 @@ pub fn all() -> Vec<(&'static str, String)> {
                 email: Some("ada@northwind.example".to_owned()),
                 password_problem: None,
                 password_min_length: 15,
+            }),
+        ),
+        (
+            "confirm-email",
+            draw(&ConfirmEmailPage {
+                gate: gate(),
+                link: "link".to_owned(),
+                email: "ada@lovelace.example".to_owned(),
             }),
         ),
         (

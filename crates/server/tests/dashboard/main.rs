@@ -13,6 +13,7 @@ mod activity;
 mod app;
 mod compression;
 mod doors;
+mod email;
 mod explain;
 mod gallery;
 mod getting_in;

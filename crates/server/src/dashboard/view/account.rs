@@ -1,7 +1,7 @@
 //! The section *Account* of the settings: who one is here, password and address, and the browsers that are signed in.
 
-use super::Moment;
 use super::frame::Notice;
+use super::{Field, Moment};
 
 /// The section.
 #[derive(Debug, Clone)]
@@ -16,6 +16,12 @@ pub struct AccountSection {
     pub id: String,
     /// What a form has just done or not done, said where the person looks.
     pub notices: Vec<Notice>,
+    /// *Change e-mail*.
+    pub address: AddressForm,
+    /// The new address that has not confirmed yet.
+    pub waiting: Option<WaitingAddress>,
+    /// Whether this installation sends mail, without which no address can confirm.
+    pub sends_mail: bool,
     /// *Change password*.
     pub password: PasswordForm,
     /// The least characters of a password.
@@ -39,6 +45,32 @@ impl PasswordForm {
     pub fn is_open(&self) -> bool {
         self.current_problem.is_some() || self.new_problem.is_some()
     }
+}
+
+/// The form *Change e-mail*.
+#[derive(Debug, Clone, Default)]
+pub struct AddressForm {
+    /// The new address.
+    pub email: Field,
+    /// What is wrong with the current password.
+    pub current_problem: Option<String>,
+}
+
+impl AddressForm {
+    /// Whether the form is unfolded: something in it needs to be corrected.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.email.problem.is_some() || self.current_problem.is_some()
+    }
+}
+
+/// A new address that has not confirmed yet.
+#[derive(Debug, Clone)]
+pub struct WaitingAddress {
+    /// The address.
+    pub email: String,
+    /// When its link stops working.
+    pub until: Moment,
 }
 
 /// The browsers that are signed in.

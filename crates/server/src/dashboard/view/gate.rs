@@ -98,6 +98,18 @@ pub struct LinkPage {
     pub account_name: Option<String>,
 }
 
+/// `/confirm-email?link=…`: one button.
+#[derive(Debug, Clone, Template)]
+#[template(path = "confirm_email.html")]
+pub struct ConfirmEmailPage {
+    /// Frame.
+    pub gate: Gate,
+    /// The link.
+    pub link: String,
+    /// The new address.
+    pub email: String,
+}
+
 /// A page that explains why there is no form: sign-up by invitation, sign-up closed, a dead link.
 #[derive(Debug, Clone, Template)]
 #[template(path = "explain.html")]

@@ -55,6 +55,12 @@ pub fn day(then: Timestamp) -> Moment {
     moment(then, then.date_for_people())
 }
 
+/// A moment exactly as it is, for what ends soon.
+#[must_use]
+pub fn clock(then: Timestamp) -> Moment {
+    moment(then, then.exact_for_people())
+}
+
 /// `Expires today`, `Expires in 12 days`, `Expires 23 Nov 2027`.
 #[must_use]
 pub fn expiry(now: Timestamp, end: Timestamp) -> Moment {
