@@ -7,6 +7,15 @@ use utoipa::ToSchema;
 
 use crate::account::present;
 
+/// The old secret of a rotated key, while it works.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PreviousSecret {
+    /// Prefix and four characters.
+    pub mask: String,
+    /// When it ends.
+    pub works_until: String,
+}
+
 /// An API key, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Key {
@@ -20,7 +29,7 @@ pub struct Key {
     #[serde(default)]
     #[schema(required)]
     pub environment: Option<String>,
-    /// Prefix and four characters.
+    /// Prefix and four characters of its newest secret.
     pub mask: String,
     /// `active`, `expired` or `revoked`.
     pub status: String,
@@ -38,6 +47,10 @@ pub struct Key {
     /// `user`, `operator`, `holder` or `account_deleted`.
     #[schema(required)]
     pub revoked_reason: Option<String>,
+    /// The secret before the last rotation; null when it works no more.
+    #[schema(required)]
+    #[serde(default)]
+    pub previous: Option<PreviousSecret>,
 }
 
 /// The answer that shows a secret: this once. `Debug` leaves the secret out.
@@ -86,6 +99,16 @@ pub struct UpdateKey {
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     #[schema(value_type = Option<String>)]
     pub environment: Option<Option<String>>,
+}
+
+/// `POST /v1/keys/{id}/rotate`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RotateKey {
+    /// How long the old secret works on: 0 to 604800; absent or null: 86400, a day.
+    #[schema(minimum = 0, maximum = 604_800)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlap_seconds: Option<u64>,
 }
 
 /// What a revocation answers.

@@ -1,7 +1,7 @@
 //! API keys, and the decision on one request.
 
 use reqwest::Method;
-use rndrkit_api::key::{CreateKey, CreatedKey, Key, Receipt, UpdateKey};
+use rndrkit_api::key::{CreateKey, CreatedKey, Key, Receipt, RotateKey, UpdateKey};
 use rndrkit_api::page::Page;
 use rndrkit_api::verify::{VerifyAnswer, VerifyRequest};
 
@@ -35,6 +35,21 @@ impl Client {
     /// `PATCH /v1/keys/{id}`: its name, or where it is used. No decision depends on either.
     pub async fn update_key(&self, id: &str, update: &UpdateKey) -> Result<Key, Error> {
         self.transport.send_json(Call::new(Method::PATCH, &["v1", "keys", id]), update).await
+    }
+
+    /// `POST /v1/keys/{id}/rotate`: another secret for the same key, shown this once. When it answers, every node
+    /// knows when the old one ends; without an overlap it is refused everywhere.
+    ///
+    /// Rotating again before the old secret's end ends that one at once. To repeat a call whose answer was lost, send
+    /// the same `idempotency_key`: the key is then rotated once.
+    pub async fn rotate_key(
+        &self,
+        id: &str,
+        rotation: &RotateKey,
+        idempotency_key: Option<&str>,
+    ) -> Result<CreatedKey, Error> {
+        let path = ["v1", "keys", id, "rotate"];
+        self.transport.send_json(Call { idempotency_key, ..Call::new(Method::POST, &path) }, rotation).await
     }
 
     /// `DELETE /v1/keys/{id}`: when it answers, the key is refused everywhere. May be repeated.

@@ -38,6 +38,9 @@ pub enum Error {
     /// Another account has the external id.
     #[error("external id taken")]
     ExternalIdTaken,
+    /// The key was revoked or has expired.
+    #[error("key not active")]
+    KeyNotActive,
     /// As many active keys as the plan allows.
     #[error("key limit of {limit} reached")]
     KeyLimitReached {
@@ -121,6 +124,10 @@ impl Error {
             Self::KeyLimitReached { limit } => {
                 format!("This account has {limit} of {limit} active API keys. Delete one to create another.")
             }
+            Self::KeyNotActive => {
+                "This key was deleted or has expired, so it gets no new secret. Create another key."
+                    .to_owned()
+            }
             Self::PlanRequired => "API keys are not part of this account's plan. Upgrade to a plan with API \
                 access."
                 .to_owned(),
@@ -178,6 +185,7 @@ impl From<StoreError> for Error {
             StoreError::PlanInUse { plan, accounts } => Self::PlanInUse { plan, accounts },
             StoreError::PlanRequired => Self::PlanRequired,
             StoreError::AccountSuspended => Self::AccountSuspended,
+            StoreError::KeyNotActive => Self::KeyNotActive,
             StoreError::KeyLimitReached { limit } => Self::KeyLimitReached { limit },
             StoreError::TokenLimitReached => Self::invalid(
                 "name",

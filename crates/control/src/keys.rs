@@ -17,7 +17,7 @@ use crate::accounts::Checks;
 use crate::cursor::{Cursor, Page, PageQuery};
 use crate::event::Subject;
 use crate::idempotency::{Begin, repeated_resource};
-use crate::{Confirmation, Context, Control, Created, Error, IdempotencyRequest, Principal};
+use crate::{Confirmation, Context, Control, Created, Error, IdempotencyRequest, Principal, RotationUse};
 
 /// How far back the dashboard's list of past keys goes.
 const PAST_KEYS_SHOWN_FOR: Duration = Duration::from_secs(90 * 86_400);
@@ -44,6 +44,8 @@ pub struct KeyOverview {
     pub plan: Plan,
     /// Active keys, newest first.
     pub active: Vec<ApiKey>,
+    /// Who uses the old secrets of those that have one.
+    pub rotations: Vec<RotationUse>,
     /// Keys that ended in the last 90 days, newest end first.
     pub past: Vec<ApiKey>,
 }
@@ -183,9 +185,10 @@ impl Control {
             self.store().list_past_keys(account_id, since, now, PAST_KEYS_MAX),
         );
         let (view, active, past) = (view?, active?, past?);
+        let rotations = self.rotation_uses(&active, now).await?;
         // A key that is deleted between the two reads would be in neither list or in both; the status decides.
         let past = past.into_iter().filter(|key| active.iter().all(|other| other.id != key.id)).collect();
-        Ok(KeyOverview { account: view.account, plan: view.plan, active, past })
+        Ok(KeyOverview { account: view.account, plan: view.plan, active, rotations, past })
     }
 
     /// Revokes a key. Answers when no node accepts it any more; repeating it confirms anew.

@@ -41,6 +41,9 @@ pub enum Denial {
     InvalidKey,
     /// Somebody ended the key.
     KeyRevoked,
+    /// The key was rotated, and the time of this old secret of it is over. On the wire as a key that somebody
+    /// ended; only the sentence differs.
+    SecretReplaced,
     /// The key's own end has passed.
     KeyExpired,
     /// The operator stopped the account.
@@ -57,11 +60,12 @@ pub enum Denial {
 
 impl Denial {
     /// Every denial.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::InvalidRequest,
         Self::MissingKey,
         Self::InvalidKey,
         Self::KeyRevoked,
+        Self::SecretReplaced,
         Self::KeyExpired,
         Self::AccountSuspended,
         Self::PlanRequired,
@@ -77,7 +81,7 @@ impl Denial {
             Self::InvalidRequest => "invalid_request",
             Self::MissingKey => "missing_key",
             Self::InvalidKey => "invalid_key",
-            Self::KeyRevoked => "key_revoked",
+            Self::KeyRevoked | Self::SecretReplaced => "key_revoked",
             Self::KeyExpired => "key_expired",
             Self::AccountSuspended => "account_suspended",
             Self::PlanRequired => "plan_required",

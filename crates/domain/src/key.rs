@@ -62,6 +62,15 @@ impl RevokedReason {
     }
 }
 
+/// The old secret of a rotated key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreviousSecret {
+    /// Prefix and four characters.
+    pub mask: Mask,
+    /// When it ends: at the end of the overlap, or with the key.
+    pub works_until: Timestamp,
+}
+
 /// An API key, as everybody but its holder sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKey {
@@ -73,7 +82,7 @@ pub struct ApiKey {
     pub name: Name,
     /// Where its owner uses it; nothing is decided by it.
     pub environment: Option<Environment>,
-    /// Prefix and four characters.
+    /// Prefix and four characters of its newest secret.
     pub mask: Mask,
     /// When it was made.
     pub created_at: Timestamp,
@@ -85,6 +94,9 @@ pub struct ApiKey {
     pub expires_at: Option<Timestamp>,
     /// When and why somebody ended it.
     pub revoked: Option<(Timestamp, RevokedReason)>,
+    /// The secret before the last rotation, unless somebody ended it; its time may be over. Ask
+    /// [`Self::previous_at`].
+    pub previous: Option<PreviousSecret>,
 }
 
 impl ApiKey {
@@ -98,5 +110,12 @@ impl ApiKey {
         } else {
             KeyStatus::Active
         }
+    }
+
+    /// Its old secret, if that still works at `now`.
+    #[must_use]
+    pub fn previous_at(&self, now: Timestamp) -> Option<&PreviousSecret> {
+        let lives = self.status(now) == KeyStatus::Active;
+        self.previous.as_ref().filter(|previous| lives && previous.works_until > now)
     }
 }

@@ -22,6 +22,7 @@ pub mod observation;
 pub mod place;
 pub mod plan;
 pub mod random;
+pub mod rotation;
 pub mod text;
 pub mod time;
 pub mod token;

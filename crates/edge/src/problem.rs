@@ -119,6 +119,10 @@ impl Wording {
             Denial::KeyRevoked => {
                 "This API key was deleted. Create a new one in the dashboard and use that.".to_owned()
             }
+            Denial::SecretReplaced => {
+                "This API key was rotated, and this is its old secret. Use its newer secret, which was shown when the key was rotated."
+                    .to_owned()
+            }
             Denial::KeyExpired => {
                 "This API key has passed its end date. Create a new one in the dashboard and use that.".to_owned()
             }
@@ -160,7 +164,7 @@ pub(crate) const fn error_code(denial: Denial) -> ErrorCode {
         Denial::InvalidRequest => ErrorCode::InvalidRequest,
         Denial::MissingKey => ErrorCode::MissingKey,
         Denial::InvalidKey => ErrorCode::InvalidKey,
-        Denial::KeyRevoked => ErrorCode::KeyRevoked,
+        Denial::KeyRevoked | Denial::SecretReplaced => ErrorCode::KeyRevoked,
         Denial::KeyExpired => ErrorCode::KeyExpired,
         Denial::AccountSuspended => ErrorCode::AccountSuspended,
         Denial::PlanRequired => ErrorCode::PlanRequired,

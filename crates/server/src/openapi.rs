@@ -30,6 +30,7 @@ use crate::state::ServerSettings;
         api::keys::list,
         api::keys::show,
         api::keys::update,
+        api::keys::rotate,
         api::keys::revoke,
         verify,
         api::tokens::create,
@@ -168,6 +169,9 @@ fn refusals(path: &str, operation: &Value, scope: Option<Scope>) -> BTreeMap<Str
         } else {
             [Code::EmailTaken, Code::ExternalIdTaken].as_slice()
         });
+    }
+    if path.ends_with("/rotate") {
+        codes.extend([Code::PlanRequired, Code::AccountSuspended]);
     }
     let mut by_status: BTreeMap<String, Vec<&'static str>> = BTreeMap::new();
     for code in codes {

@@ -3,12 +3,12 @@
 
 use rndrkit_api::account::{Account, KeyCount, PlanRef};
 use rndrkit_api::audit::{Actor, AuditEvent, Target};
-use rndrkit_api::key::{CreatedKey, Key, Receipt};
+use rndrkit_api::key::{CreatedKey, Key, PreviousSecret, Receipt};
 use rndrkit_api::link::Link;
 use rndrkit_api::public::{RateLimit, UsageDay};
 use rndrkit_api::token::{CreatedToken, Token};
 use rndrkit_api::usage::{AnswerCounts, KeyUsage};
-use rndrkit_control::{AccountView, Created, NewLink, Receipt as ControlReceipt};
+use rndrkit_control::{AccountView, Created, NewLink, Receipt as ControlReceipt, RotatedKey};
 use rndrkit_domain::audit::StoredEvent;
 use rndrkit_domain::decision::BudgetState;
 use rndrkit_domain::key::ApiKey;
@@ -45,12 +45,21 @@ pub(crate) fn key(key: &ApiKey, now: Timestamp) -> Key {
         expires_at: key.expires_at.map(|at| at.to_string()),
         revoked_at: key.revoked.map(|(at, _)| at.to_string()),
         revoked_reason: key.revoked.map(|(_, reason)| reason.as_str().to_owned()),
+        previous: key.previous_at(now).map(|previous| PreviousSecret {
+            mask: previous.mask.to_string(),
+            works_until: previous.works_until.to_string(),
+        }),
     }
 }
 
 pub(crate) fn created_key(created: &Created<ApiKey>, now: Timestamp) -> CreatedKey {
     let (secret, secret_status) = once(created.secret.as_ref());
     CreatedKey { key: key(&created.value, now), secret, secret_status }
+}
+
+pub(crate) fn rotated_key(rotated: &Created<RotatedKey>, now: Timestamp) -> CreatedKey {
+    let (secret, secret_status) = once(rotated.secret.as_ref());
+    CreatedKey { key: key(&rotated.value.key, now), secret, secret_status }
 }
 
 pub(crate) fn receipt(receipt: &ControlReceipt) -> Receipt {

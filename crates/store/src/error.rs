@@ -40,6 +40,9 @@ pub enum Error {
     /// The operator stopped the account.
     #[error("the account is suspended")]
     AccountSuspended,
+    /// The key was revoked or has expired: it gets no other secret.
+    #[error("the key is not active")]
+    KeyNotActive,
     /// As many active keys as the plan allows.
     #[error("the limit of {limit} active keys is reached")]
     KeyLimitReached {

@@ -3,7 +3,7 @@
 use rndrkit_domain::audit::NewEvent;
 use rndrkit_domain::feed::FeedKind;
 use rndrkit_domain::id::{AccountId, KeyId};
-use rndrkit_domain::key::{ApiKey, RevokedReason};
+use rndrkit_domain::key::{ApiKey, PreviousSecret, RevokedReason};
 use rndrkit_domain::key_text::{Digest, KeyPrefix, Mask};
 use rndrkit_domain::text::{Environment, Name};
 use rndrkit_domain::time::Timestamp;
@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::feed::{self, News};
 use crate::idempotency::{self, Idempotency};
 use crate::open::Store;
+use crate::rotate::NewSecret;
 use crate::sql::{NumberRow, Transaction};
 use crate::value::{
     digest, optional_text, optional_time, read, read_id, read_optional_time, read_small, read_time, text,
@@ -43,14 +44,18 @@ pub struct NewKey {
     pub mask: Mask,
 }
 
-/// Columns of a [`KeyRow`] from `api_keys AS k`: the mask is the newest secret's, last use any secret's.
+/// Columns of a [`KeyRow`] from `api_keys AS k`: the mask is that of the secret without an end, of which there is
+/// one; last use any secret's. The previous secret is the one with an end that nobody brought about: at most one.
 macro_rules! key_columns {
     () => {
         "k.id, k.account_id, k.name, k.environment, k.created_at, k.expires_at, k.revoked_at, k.revoked_reason,
          k.state_number,
-         (SELECT s.mask FROM key_secrets AS s WHERE s.key_id = k.id
-             ORDER BY s.created_at DESC, s.digest LIMIT 1) AS mask,
          (SELECT max(s.created_at) FROM key_secrets AS s WHERE s.key_id = k.id) AS secret_created_at,
+         (SELECT s.mask FROM key_secrets AS s WHERE s.key_id = k.id AND s.ends_at IS NULL) AS mask,
+         (SELECT s.mask FROM key_secrets AS s WHERE s.key_id = k.id AND s.ends_at > 0
+             ORDER BY s.digest LIMIT 1) AS previous_mask,
+         (SELECT s.ends_at FROM key_secrets AS s WHERE s.key_id = k.id AND s.ends_at > 0
+             ORDER BY s.digest LIMIT 1) AS previous_ends_at,
          (SELECT max(u.last_used_at) FROM key_usage AS u WHERE u.key_id = k.id) AS last_used_at"
     };
 }
@@ -69,6 +74,8 @@ pub(crate) struct KeyRow {
     pub(crate) state_number: i64,
     mask: String,
     secret_created_at: Option<i64>,
+    previous_mask: Option<String>,
+    previous_ends_at: Option<i64>,
     last_used_at: Option<i64>,
 }
 
@@ -81,6 +88,12 @@ impl KeyRow {
             }
             _ => None,
         };
+        let expires_at = read_optional_time(self.expires_at);
+        let previous = self.previous_mask.zip(self.previous_ends_at).map(|(mask, ends_at)| {
+            let ends_at = read_time(ends_at);
+            let works_until = expires_at.map_or(ends_at, |end| end.min(ends_at));
+            PreviousSecret { mask: Mask::from_stored(mask), works_until }
+        });
         Ok(ApiKey {
             id: read_id(&self.id)?,
             account_id: read_id(&self.account_id)?,
@@ -90,8 +103,9 @@ impl KeyRow {
             created_at: read_time(self.created_at),
             secret_created_at: read_time(self.secret_created_at.unwrap_or(self.created_at)),
             last_used_at: read_optional_time(self.last_used_at),
-            expires_at: read_optional_time(self.expires_at),
+            expires_at,
             revoked,
+            previous,
         })
     }
 }
@@ -137,6 +151,7 @@ impl Store {
             last_used_at: None,
             expires_at: new.expires_at,
             revoked: None,
+            previous: None,
         };
         Ok(Committed::done(key, number))
     }
@@ -152,7 +167,7 @@ impl Store {
 }
 
 #[derive(FromQueryResult)]
-struct OwnerRow {
+pub(crate) struct OwnerRow {
     status: String,
     plan_id: String,
 }
@@ -163,13 +178,8 @@ struct AllowanceRow {
     active_keys: i64,
 }
 
-/// Checks status, plan and limit, in the order in which a decision on a request judges them.
-async fn require_room(
-    tx: &Transaction,
-    owner: &OwnerRow,
-    account_id: AccountId,
-    now: Timestamp,
-) -> Result<(), Error> {
+/// Checks status and plan, in the order in which a decision on a request judges them; the most active keys.
+pub(crate) async fn require_access(tx: &Transaction, owner: &OwnerRow) -> Result<i64, Error> {
     if read_status(&owner.status)? == rndrkit_domain::account::AccountStatus::Suspended {
         return Err(Error::AccountSuspended);
     }
@@ -178,6 +188,17 @@ async fn require_room(
     if allowance.api_access == 0 {
         return Err(Error::PlanRequired);
     }
+    Ok(allowance.active_keys)
+}
+
+/// Checks status, plan and limit.
+async fn require_room(
+    tx: &Transaction,
+    owner: &OwnerRow,
+    account_id: AccountId,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let limit = require_access(tx, owner).await?;
     let active: NumberRow = tx
         .one(
             "SELECT count(*) AS value FROM api_keys
@@ -185,8 +206,8 @@ async fn require_room(
             [text(account_id), time(now)],
         )
         .await?;
-    if active.value >= allowance.active_keys {
-        return Err(Error::KeyLimitReached { limit: read_small(allowance.active_keys)? });
+    if active.value >= limit {
+        return Err(Error::KeyLimitReached { limit: read_small(limit)? });
     }
     Ok(())
 }
@@ -205,9 +226,20 @@ async fn insert(tx: &Transaction, new: &NewKey, change: &Change) -> Result<(), E
         ],
     )
     .await?;
+    let secret = NewSecret { digest: new.digest, prefix: new.prefix.clone(), mask: new.mask.clone() };
+    insert_secret(tx, new.id, &secret, change).await
+}
+
+/// Gives a key its newest secret. The one before must have an end by now: a unique index insists.
+pub(crate) async fn insert_secret(
+    tx: &Transaction,
+    key_id: KeyId,
+    new: &NewSecret,
+    change: &Change,
+) -> Result<(), Error> {
     tx.execute(
         "INSERT INTO key_secrets (digest, key_id, prefix, mask, created_at) VALUES ($1, $2, $3, $4, $5)",
-        [digest(&new.digest), text(new.id), text(&new.prefix), text(&new.mask), time(change.at)],
+        [digest(&new.digest), text(key_id), text(&new.prefix), text(&new.mask), time(change.at)],
     )
     .await?;
     Ok(())

@@ -1,4 +1,4 @@
-//! Revoking a key.
+//! Revoking a key, with all its secrets.
 
 use rndrkit_domain::audit::NewEvent;
 use rndrkit_domain::feed::FeedKind;
@@ -71,7 +71,7 @@ pub(crate) async fn read_key(tx: &Transaction, id: KeyId) -> Result<KeyRow, Erro
     tx.one(concat!("SELECT ", key_columns!(), " FROM api_keys AS k WHERE k.id = $1"), [text(id)]).await
 }
 
-async fn digests_of(tx: &Transaction, id: KeyId) -> Result<Vec<Digest>, Error> {
+pub(crate) async fn digests_of(tx: &Transaction, id: KeyId) -> Result<Vec<Digest>, Error> {
     let rows: Vec<DigestRow> = tx
         .all("SELECT digest FROM key_secrets WHERE key_id = $1 ORDER BY created_at, digest", [text(id)])
         .await?;

@@ -147,8 +147,8 @@ impl Verifier {
         let view = entry.account.view();
         let used = match verdict(entry, &view, || self.wall_at(asked.now)) {
             // Neither active nor unexpired: such a request moves nothing.
-            Some(Denial::KeyExpired) => {
-                *answer = Some(refuse(entry, &view, Denial::KeyExpired));
+            Some(denial @ (Denial::SecretReplaced | Denial::KeyExpired)) => {
+                *answer = Some(refuse(entry, &view, denial));
                 return (Step::Decided, None);
             }
             Some(denial) => {
@@ -188,7 +188,7 @@ pub(crate) fn verdict(
     wall: impl FnOnce() -> Timestamp,
 ) -> Option<Denial> {
     if entry.ends_at().is_some_and(|end| end <= wall()) {
-        Some(Denial::KeyExpired)
+        Some(entry.end_denial())
     } else if view.status == AccountStatus::Suspended {
         Some(Denial::AccountSuspended)
     } else if view.api_access {

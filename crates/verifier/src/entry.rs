@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use quick_cache::sync::Cache;
-use rndrkit_domain::decision::Caller;
+use rndrkit_domain::decision::{Caller, Denial};
 use rndrkit_domain::id::{AccountId, KeyId};
 use rndrkit_domain::key_text::Digest;
 use rndrkit_domain::time::{Monotonic, Timestamp};
@@ -11,32 +11,49 @@ use rndrkit_domain::time::{Monotonic, Timestamp};
 use crate::account::{AccountState, AccountView};
 use crate::source::KeyFacts;
 
-/// Later than every moment: no end.
-const NEVER_MS: i64 = i64::MAX;
+/// When a secret ends by itself, and what is then said about it: milliseconds in the upper 63 bits, and in the
+/// lowest whether it is the end of a rotation's old half. One number, because there is one for every key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct End(i64);
+
+impl End {
+    /// Later than every moment.
+    const NEVER: Self = Self(i64::MAX);
+
+    fn new(end: Timestamp, is_replaced: bool) -> Self {
+        Self(end.unix_ms().saturating_mul(2) | i64::from(is_replaced))
+    }
+}
 
 /// A secret that is known. As small as it can be: there is one for every key in memory.
 #[derive(Debug, Clone)]
 pub(crate) struct KeyEntry {
     pub(crate) key_id: KeyId,
     pub(crate) account: Arc<AccountState>,
-    /// When the secret ends by itself, in milliseconds: the key's own end or the end of a rotation, whichever
-    /// is first.
-    ends_at_ms: i64,
+    /// The key's own end or the end of a rotation, whichever is first.
+    end: End,
     /// The account's generation when this was read.
     generation: u64,
 }
 
 impl KeyEntry {
     pub(crate) fn new(facts: &KeyFacts, account: Arc<AccountState>) -> Self {
-        let ends = [facts.expires_at, facts.ends_at].into_iter().flatten().map(Timestamp::unix_ms);
+        let own = facts.expires_at.map(|end| End::new(end, false));
+        let replaced = facts.ends_at.map(|end| End::new(end, true));
+        let end = own.into_iter().chain(replaced).min().unwrap_or(End::NEVER);
         let generation = account.generation();
-        Self { key_id: facts.key_id, account, ends_at_ms: ends.min().unwrap_or(NEVER_MS), generation }
+        Self { key_id: facts.key_id, account, end, generation }
     }
 
     /// When the secret ends by itself.
     #[inline]
     pub(crate) fn ends_at(&self) -> Option<Timestamp> {
-        (self.ends_at_ms != NEVER_MS).then(|| Timestamp::from_unix_ms(self.ends_at_ms))
+        (self.end != End::NEVER).then(|| Timestamp::from_unix_ms(self.end.0 >> 1))
+    }
+
+    /// What is said about the secret once it has ended by itself.
+    pub(crate) const fn end_denial(&self) -> Denial {
+        if self.end.0 & 1 == 1 { Denial::SecretReplaced } else { Denial::KeyExpired }
     }
 
     /// Whether nothing that was applied since it was read concerns its account. What concerns the key alone
@@ -120,12 +137,16 @@ mod tests {
                 ends_at: ends_at.map(Timestamp::from_unix_ms),
                 ..facts()
             };
-            KeyEntry::new(&facts, Arc::clone(&account)).ends_at().map(Timestamp::unix_ms)
+            let entry = KeyEntry::new(&facts, Arc::clone(&account));
+            entry.ends_at().map(|end| (end.unix_ms(), entry.end_denial()))
         };
+        let (expired, replaced) = (Denial::KeyExpired, Denial::SecretReplaced);
         assert_eq!(end(None, None), None);
-        assert_eq!(end(Some(5), None), Some(5));
-        assert_eq!(end(None, Some(6)), Some(6));
-        assert_eq!(end(Some(5), Some(6)), Some(5));
-        assert_eq!(end(Some(7), Some(6)), Some(6));
+        assert_eq!(end(Some(5), None), Some((5, expired)));
+        assert_eq!(end(None, Some(6)), Some((6, replaced)));
+        assert_eq!(end(Some(5), Some(6)), Some((5, expired)));
+        assert_eq!(end(Some(7), Some(6)), Some((6, replaced)));
+        assert_eq!(end(Some(6), Some(6)), Some((6, expired)));
+        assert_eq!(end(Some(6), Some(0)), Some((0, replaced)), "ended by somebody");
     }
 }

@@ -13,6 +13,8 @@ pub enum KeyCommand {
     List(ListKeysArgs),
     /// Change a key's name, or where it is used
     Label(LabelKeyArgs),
+    /// Give a key another secret and show it, this once
+    Rotate(RotateKeyArgs),
     /// Revoke a key: when this answers, it is refused everywhere
     Delete {
         /// Key id
@@ -38,6 +40,18 @@ pub struct CreateKeyArgs {
     /// When it ends by itself, such as 2030-01-31T12:00:00Z [default: never]
     #[arg(long, value_name = "TIME")]
     pub expires_at: Option<String>,
+}
+
+/// `key rotate`.
+#[derive(Debug, Args)]
+pub struct RotateKeyArgs {
+    /// Key id
+    #[arg(value_name = "KEY_ID")]
+    pub key: String,
+    /// How long the old secret works on: a number of seconds, or one with m, h or d, such as 0, 30m, 1h or 7d
+    /// [default: 24h]
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    pub overlap: Option<u64>,
 }
 
 /// `key list`.
@@ -78,6 +92,24 @@ pub struct VerifyArgs {
     /// Arguments where none belongs: probably the secret.
     #[arg(hide = true, value_parser = forget)]
     pub strays: Vec<Stray>,
+}
+
+/// Reads `90`, `90s`, `30m`, `1h` or `7d` as seconds. How many there may be is the server's to say.
+fn seconds(text: &str) -> Result<u64, &'static str> {
+    let (number, unit) = match text.char_indices().last() {
+        Some((at, unit)) if !unit.is_ascii_digit() => (text.get(..at).unwrap_or_default(), unit),
+        _ => (text, 's'),
+    };
+    let each = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        _ => return Err("use a number of seconds, or one with m, h or d, such as 1h"),
+    };
+    let number: u64 =
+        number.parse().map_err(|_| "use a number of seconds, or one with m, h or d, such as 1h")?;
+    Ok(number.saturating_mul(each))
 }
 
 /// An argument that was given and is not kept. Refused by the command itself, because the parser's own refusal

@@ -21,7 +21,7 @@ pub use accounts::{
     AccountCommand, CreateAccountArgs, LinkArgs, LinkKind, ListAccountsArgs, SetPlanArgs, UsageArgs,
     UsagePeriod,
 };
-pub use keys::{CreateKeyArgs, KeyCommand, LabelKeyArgs, ListKeysArgs, Stray, VerifyArgs};
+pub use keys::{CreateKeyArgs, KeyCommand, LabelKeyArgs, ListKeysArgs, RotateKeyArgs, Stray, VerifyArgs};
 pub use setting_flags::SettingFlags;
 pub use tokens::{CreateTokenArgs, ScopeWord, TokenCommand};
 
@@ -67,7 +67,7 @@ pub enum Command {
         #[command(subcommand)]
         command: AccountCommand,
     },
-    /// API keys: create, list, delete, verify
+    /// API keys: create, list, rotate, delete, verify
     Key {
         /// Which server.
         #[command(flatten)]

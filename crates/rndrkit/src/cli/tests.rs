@@ -3,7 +3,7 @@
 use clap::{CommandFactory, Parser};
 use insta::assert_snapshot;
 
-use super::{Cli, Command};
+use super::{Cli, Command, KeyCommand};
 
 fn help_of(path: &[&str]) -> String {
     let mut command = Cli::command().term_width(100);
@@ -26,7 +26,7 @@ fn the_help_names_every_command() {
       serve    Serve the dashboard, the gateway and the operator API
       demo     Show a key's whole life on this machine, then stay up to be looked at
       account  Customers: their plans, their use, and links for their people
-      key      API keys: create, list, delete, verify
+      key      API keys: create, list, rotate, delete, verify
       token    Tokens of the operator API
       config   The settings that hold, and where each came from
       migrate  Bring the database's schema up to date, without serving
@@ -74,7 +74,7 @@ fn the_help_names_every_command() {
                                the data folder's]
     ");
     assert_snapshot!(help_of(&["key"]), @"
-    API keys: create, list, delete, verify
+    API keys: create, list, rotate, delete, verify
 
     Usage: rndrkit key [OPTIONS] <COMMAND>
 
@@ -82,6 +82,7 @@ fn the_help_names_every_command() {
       create  Make a key and show its secret, this once
       list    List an account's keys, newest first
       label   Change a key's name, or where it is used
+      rotate  Give a key another secret and show it, this once
       delete  Revoke a key: when this answers, it is refused everywhere
       verify  Decide on a secret read from standard input
 
@@ -146,9 +147,10 @@ fn the_definitions_hold_together_and_no_argument_takes_a_secret() {
     for wrong in [
         vec!["rndrkit", "token", "list", "--token", "t"],
         vec!["rndrkit", "serve", "--operator-token", "t"],
-        vec!["rndrkit", "key", "rotate", "key_1"],
         vec!["rndrkit", "key", "label", "key_1"],
         vec!["rndrkit", "key", "label", "key_1", "--environment", "a", "--no-environment"],
+        vec!["rndrkit", "key", "rotate", "key_1", "--secret", "t"],
+        vec!["rndrkit", "key", "rotate", "key_1", "--overlap", "soon"],
     ] {
         let error = Cli::try_parse_from(&wrong).unwrap_err();
         assert_eq!(error.exit_code(), 2, "{wrong:?}");
@@ -163,4 +165,22 @@ fn a_flag_reaches_the_settings() {
     assert_eq!(cli.config.as_deref(), Some(std::path::Path::new("a.toml")));
     let Some(Command::Serve(flags)) = cli.command else { panic!("not serve") };
     assert_eq!(flags.0, [("public_listen".to_owned(), "127.0.0.1:9".to_owned())]);
+}
+
+#[test]
+fn an_overlap_is_read_as_people_write_it() {
+    let overlap = |text: &str| {
+        let cli = Cli::try_parse_from(["rndrkit", "key", "rotate", "key_1", "--overlap", text]);
+        cli.map(|cli| match cli.command {
+            Some(Command::Key { command: KeyCommand::Rotate(args), .. }) => args.overlap,
+            other => panic!("{other:?}"),
+        })
+    };
+    for (text, seconds) in [("0", 0), ("90", 90), ("90s", 90), ("30m", 1_800), ("1h", 3_600), ("7d", 604_800)]
+    {
+        assert_eq!(overlap(text).unwrap(), Some(seconds), "{text}");
+    }
+    for wrong in ["", "h", "1w", "-1", "1.5h", "1h30m", "ü"] {
+        assert!(overlap(wrong).is_err(), "{wrong:?}");
+    }
 }

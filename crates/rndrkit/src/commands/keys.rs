@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use rndrkit_api::key::{CreateKey, CreatedKey, Key, Receipt, UpdateKey};
+use rndrkit_api::key::{CreateKey, CreatedKey, Key, Receipt, RotateKey, UpdateKey};
 use rndrkit_api::page::Page;
 use rndrkit_api::verify::{VerifyAnswer, VerifyRequest};
 use rndrkit_client::Client;
@@ -10,7 +10,7 @@ use rndrkit_domain::key_text::MAX_CREDENTIAL_BYTES;
 
 use super::console::{Console, or_dash};
 use super::{Exit, Failure, local};
-use crate::cli::{CreateKeyArgs, KeyCommand, LabelKeyArgs, ListKeysArgs, VerifyArgs};
+use crate::cli::{CreateKeyArgs, KeyCommand, LabelKeyArgs, ListKeysArgs, RotateKeyArgs, VerifyArgs};
 
 pub(super) async fn run(
     client: &Client,
@@ -21,6 +21,7 @@ pub(super) async fn run(
         KeyCommand::Create(args) => create(client, args, console).await,
         KeyCommand::List(args) => list(client, args, console).await,
         KeyCommand::Label(args) => label(client, args, console).await,
+        KeyCommand::Rotate(args) => rotate(client, &args, console).await,
         KeyCommand::Delete { key } => {
             let receipt = client.delete_key(&key).await.map_err(local::missing("key"))?;
             console.either(&receipt, show_receipt);
@@ -69,6 +70,23 @@ async fn label(client: &Client, args: LabelKeyArgs, console: &mut Console<'_>) -
             ("Name", Some(key.name.clone())),
             ("Environment", key.environment.clone()),
         ]);
+    });
+    Ok(Exit::Done)
+}
+
+async fn rotate(client: &Client, args: &RotateKeyArgs, console: &mut Console<'_>) -> Result<Exit, Failure> {
+    let rotation = RotateKey { overlap_seconds: args.overlap };
+    let rotated = client.rotate_key(&args.key, &rotation, None).await.map_err(local::missing("key"))?;
+    console.either(&rotated, |console, rotated: &CreatedKey| {
+        let old = rotated.key.previous.as_ref();
+        console.facts(&[
+            ("Key", Some(rotated.key.id.clone())),
+            ("Name", Some(rotated.key.name.clone())),
+            ("Expires", rotated.key.expires_at.clone()),
+            ("Old secret", old.map(|old| format!("{}… works until {}", old.mask, old.works_until))),
+            ("Old secret", old.is_none().then(|| "refused everywhere".to_owned())),
+        ]);
+        local::show_secret(console, rotated.secret.as_ref());
     });
     Ok(Exit::Done)
 }

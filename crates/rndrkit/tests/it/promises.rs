@@ -37,7 +37,26 @@ async fn promise_1_a_secret_stands_in_no_file_log_or_later_answer() {
         let (key, secret) = server.key(&account, &format!("key {n}")).await;
         secrets.push((key, secret));
     }
+    // A rotation shows a secret as well, through the operator API and on a page; the old ones work on.
+    let rotated_key = secrets[0].0.clone();
+    let path = format!("/v1/keys/{rotated_key}/rotate");
+    let (status, rotated) = server.operator("POST", &path, json!({})).await;
+    assert_eq!(status, 201, "{rotated}");
+    secrets.push((rotated_key, rotated["secret"].as_str().unwrap().to_owned()));
+    let cookie = server.session(&account).await;
+    let paged_key = secrets[1].0.clone();
+    let path = format!("/settings/api-keys/{paged_key}/rotate");
+    let page = server.form(&path, &cookie, &[("overlap", "3600"), ("form_id", "form-1")]).await;
+    let html = page.text().await.unwrap();
+    let from_secret = &html[html.find("data-secret>").unwrap() + "data-secret>".len()..];
+    secrets.push((paged_key, from_secret[..from_secret.find('<').unwrap()].to_owned()));
+    assert!(secrets.iter().all(|(_, secret)| secret.len() == 40), "not secrets");
     let mut answers = Vec::new();
+    for path in ["/settings", &path, "/settings?x=1"] {
+        answers.push(server.page(path, &cookie).await.text().await.unwrap());
+    }
+    let page = server.form(&path, &cookie, &[("overlap", "3600"), ("form_id", "form-1")]).await;
+    answers.push(page.text().await.unwrap());
     for (key, secret) in &secrets {
         answers.push(server.get_with_key("/api/rk/account", secret).await.text().await.unwrap());
         answers.push(server.get_with_key("/api/elsewhere", secret).await.text().await.unwrap());
@@ -115,6 +134,72 @@ pub async fn revoked_means_refused(server: &Arc<Server>, rounds: usize) {
         let (_, after) = server.operator("POST", "/v1/keys/verify", json!({"secret": secret})).await;
         assert_eq!(after["code"], "key_revoked");
         assert_eq!(accepted_late.load(Ordering::SeqCst), 0, "round {round}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn promise_2_no_request_sent_after_a_rotation_without_overlap_answered_passes_with_the_old_secret() {
+    let server = Arc::new(Server::start(&[]).await);
+    rotated_means_refused(&[server], 20).await;
+}
+
+/// Rotates on the first node while all are asked with the old secret: at once, or with an overlap that is then
+/// ended.
+pub async fn rotated_means_refused(nodes: &[Arc<Server>], rounds: usize) {
+    let first = &nodes[0];
+    let account = first.account("rotating@example.com", "agency_plus").await;
+    let (key, mut old) = first.key(&account, "Rotating").await;
+    let cookie = first.session(&account).await;
+    for round in 0..rounds {
+        let ended = Arc::new(AtomicBool::new(false));
+        let mut askers = Vec::new();
+        for node in nodes.iter().cycle().take(nodes.len().max(4)) {
+            let (node, old, ended) = (node.clone(), old.clone(), ended.clone());
+            askers.push(tokio::spawn(async move {
+                loop {
+                    let sent_late = ended.load(Ordering::SeqCst);
+                    let (status, answer) = node.look(&old).await;
+                    assert_eq!(status, 200, "{answer}");
+                    if sent_late {
+                        return answer;
+                    }
+                }
+            }));
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let overlap = if round % 2 == 0 { 0 } else { 3_600 };
+        let body = json!({"overlap_seconds": overlap});
+        let (status, rotated) = first.operator("POST", &format!("/v1/keys/{key}/rotate"), body).await;
+        assert_eq!(status, 201, "{rotated}");
+        if overlap > 0 {
+            for node in nodes {
+                assert_eq!(node.look(&old).await.1["valid"], json!(true), "both work in between");
+            }
+            let path = format!("/settings/api-keys/{key}/end-previous");
+            assert_eq!(first.form(&path, &cookie, &[]).await.status(), 303);
+        }
+        ended.store(true, Ordering::SeqCst);
+        for asker in askers {
+            let answer = asker.await.unwrap();
+            assert_eq!(answer["code"], "key_revoked", "round {round}: {answer}");
+            let why = answer["problem"]["detail"].as_str().unwrap();
+            assert!(why.contains("was rotated"), "{why}");
+        }
+        let fresh = rotated["secret"].as_str().unwrap().to_owned();
+        for node in nodes {
+            assert_eq!(node.look(&fresh).await.1["valid"], json!(true), "round {round}");
+        }
+        old = fresh;
+    }
+    // Deleting ends both halves.
+    let (_, rotated) = first.operator("POST", &format!("/v1/keys/{key}/rotate"), json!({})).await;
+    assert_eq!(first.operator("DELETE", &format!("/v1/keys/{key}"), json!(null)).await.0, 200);
+    for node in nodes {
+        for secret in [old.as_str(), rotated["secret"].as_str().unwrap()] {
+            let answer = node.look(secret).await.1;
+            assert_eq!(answer["code"], "key_revoked");
+            assert!(answer["problem"]["detail"].as_str().unwrap().contains("was deleted"), "{answer}");
+        }
     }
 }
 

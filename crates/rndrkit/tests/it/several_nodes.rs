@@ -1,11 +1,14 @@
 //! What two processes on one database owe to each other beside the promises on keys: what is written through one
 //! is read through the other, new prefixes, words on pages, and metrics that show it all.
 
+use std::sync::Arc;
+
 use rndrkit_testkit::database::TestDatabase;
 use rndrkit_testkit::proxy::{Proxy, Traffic};
 use serde_json::{Value, json};
 
 use crate::harness::Server;
+use crate::promises::rotated_means_refused;
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
@@ -97,6 +100,19 @@ async fn the_page_after_a_deletion_says_on_how_many_servers_the_key_is_refused()
     let html = page.text().await.unwrap();
     assert!(html.contains("Production was deleted.") && html.contains("Refused on both servers, "), "{html}");
     assert_eq!(one.look(&secret).await.1["code"], json!("key_revoked"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn promise_2_a_rotation_on_one_of_three_nodes_ends_the_old_secret_on_all() {
+    let Some((pair, database)) = pair_or_notice(&[]).await else { return };
+    let third = Server::start(&[
+        ("RNDRKIT_DATABASE_URL", database.url()),
+        ("RNDRKIT_OPERATOR_TOKEN", TOKEN),
+        ("RNDRKIT_TRUST_SECONDS", "4"),
+    ])
+    .await;
+    let nodes: Vec<_> = pair.into_iter().chain([third]).map(Arc::new).collect();
+    rotated_means_refused(&nodes, 10).await;
 }
 
 #[tokio::test]

@@ -39,6 +39,8 @@ type Row = (&'static str, &'static str, Guard, &'static [u16], Body);
 
 /// Every route. Calls that change something come in an order in which each can still succeed.
 const ROWS: &[Row] = &[
+    // The key goes on working by its old secret, which is the one that callers hold here.
+    ("POST", "/settings/api-keys/{id}/rotate", Page, &[200], Form(&[("overlap", "86400")])),
     ("DELETE", "/api/rk/keys/self", Key, &[200], Body::None),
     ("GET", "/", Page, &[200], Body::None),
     ("GET", "/usage", Page, &[200], Body::None),
@@ -58,6 +60,8 @@ const ROWS: &[Row] = &[
     ("GET", "/confirm-email", Gate, &[410], Body::None),
     ("GET", "/settings/sessions/end", Gate, &[303], Body::None),
     ("GET", "/settings/sessions/end-others", Gate, &[303], Body::None),
+    ("GET", "/settings/api-keys/{id}/rotate", Page, &[200], Body::None),
+    ("GET", "/settings/api-keys/{id}/end-previous", Page, &[200], Body::None),
     ("GET", "/billing", Page, &[200], Body::None),
     ("GET", "/explain", Page, &[200], Body::None),
     ("GET", "/sign-in", Gate, &[200, 303], Body::None),
@@ -73,6 +77,7 @@ const ROWS: &[Row] = &[
         &[303],
         Form(&[("name", "Relabelled"), ("environment", "staging")]),
     ),
+    ("POST", "/settings/api-keys/{id}/end-previous", Page, &[303], Form(&[])),
     ("POST", "/settings/api-keys/{id}/delete", Page, &[303], Form(&[])),
     ("POST", "/settings/notifications", Page, &[303], Form(&[("key_created", "on")])),
     ("POST", "/settings/password", Page, &[422], Form(&[("current_password", "x"), ("new_password", "x")])),
@@ -106,6 +111,8 @@ const ROWS: &[Row] = &[
     ("PATCH", "/v1/accounts/{id}", Token("admin"), &[200], Json(r#"{"name":"Renamed"}"#)),
     ("POST", "/v1/accounts/{id}/links", Token("admin"), &[201], Json(r#"{"kind":"sign_in"}"#)),
     ("POST", "/v1/accounts/{id}/keys", Token("admin"), &[201], Json(r#"{"name":"By the operator"}"#)),
+    // Ended above by its holder: whoever may call this is told so.
+    ("POST", "/v1/keys/{id}/rotate", Token("admin"), &[422], Json("{}")),
     ("POST", "/v1/tokens", Token("admin"), &[201], Json(r#"{"name":"t","scope":"read"}"#)),
     ("PATCH", "/v1/keys/{id}", Token("admin"), &[200], Json(r#"{"environment":"production"}"#)),
     ("DELETE", "/v1/keys/{id}", Token("admin"), &[200], Body::None),

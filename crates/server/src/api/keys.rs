@@ -1,4 +1,5 @@
-//! `/v1/accounts/{id}/keys` and `/v1/keys/{id}`: API keys, made and shown once, listed, relabelled, revoked.
+//! `/v1/accounts/{id}/keys` and `/v1/keys/{id}`: API keys, made and shown once, listed, relabelled, rotated,
+//! revoked.
 //!
 //! Deliberately absent: `POST /v1/keys/verify`, which the data plane answers.
 
@@ -6,9 +7,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, Uri};
-use rndrkit_api::key::{CreateKey, CreatedKey, Key, Receipt, UpdateKey};
+use rndrkit_api::key::{CreateKey, CreatedKey, Key, Receipt, RotateKey, UpdateKey};
 use rndrkit_api::page::Page;
-use rndrkit_control::{KeyLabel, KeyPatch};
+use rndrkit_control::{Error, KeyLabel, KeyPatch};
 use rndrkit_domain::id::{AccountId, KeyId};
 
 use crate::http::body::JsonBody;
@@ -100,6 +101,37 @@ pub(crate) async fn update(
     let patch = KeyPatch { name: name.as_deref(), environment: environment.as_ref().map(Option::as_deref) };
     let key = state.control.update_key(&context, id, patch).await?;
     Ok(Json(wire::key(&key, state.control.now())))
+}
+
+/// Rotate a key: another secret for the same key.
+///
+/// The secret is in this answer and nowhere else. The old one works on for `overlap_seconds`, and `previous` says
+/// until when; with 0, every node refuses it when this answers. A second rotation ends a secret that is older still
+/// at once. A repeat with the same `Idempotency-Key` answers with the same key, `"secret": null` and
+/// `"secret_status": "already_delivered"`.
+#[utoipa::path(post, path = "/v1/keys/{id}/rotate",
+    operation_id = "keys_rotate", tag = "API keys",
+    params(
+        ("id" = String, Path),
+        ("Idempotency-Key" = Option<String>, Header, description = "Repeats of the call rotate once."),
+    ),
+    request_body = RotateKey, responses((status = 201, body = CreatedKey)))]
+pub(crate) async fn rotate(
+    State(state): State<ServerState>,
+    Asker(context): Asker,
+    PathId(id): PathId<KeyId>,
+    idempotency: IdempotencyKey,
+    body: JsonBody<RotateKey>,
+) -> Result<Response, Refusal> {
+    let RotateKey { overlap_seconds } = body.value;
+    let request = idempotency.with(body.fingerprint);
+    let rotated = state.control.rotate_key(&context, id, overlap_seconds, request).await?;
+    if overlap_seconds == Some(0) && rotated.value.confirmation.is_none() {
+        // Rotating again costs nothing then: the old secret was ended either way.
+        return Err(Error::Unavailable("the end of an old secret was not confirmed".to_owned()).into());
+    }
+    let answer = wire::rotated_key(&rotated, state.control.now());
+    Ok((StatusCode::CREATED, Json(answer)).into_response())
 }
 
 /// Revoke a key.

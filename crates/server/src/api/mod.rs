@@ -68,6 +68,7 @@ pub fn operator_routes() -> Vec<OperatorRoute> {
         route("/v1/keys/{id}", Method::GET, READ, get(keys::show)),
         route("/v1/keys/{id}", Method::PATCH, ADMIN, patch(keys::update)),
         route("/v1/keys/{id}", Method::DELETE, ADMIN, delete(keys::revoke)),
+        route("/v1/keys/{id}/rotate", Method::POST, ADMIN, post(keys::rotate)),
         route("/v1/tokens", Method::POST, ADMIN, post(tokens::create)),
         route("/v1/tokens", Method::GET, READ, get(tokens::list)),
         route("/v1/tokens/{id}", Method::DELETE, ADMIN, delete(tokens::delete)),

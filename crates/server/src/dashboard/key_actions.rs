@@ -30,8 +30,8 @@ use super::visitor::SignedIn;
 const DAY: Duration = Duration::from_secs(86_400);
 /// A form sent twice waits for its first sending this often, this long each time: as long as a create may
 /// take, and no longer than a person waits.
-const FIRST_SENDING_CHECKS: u32 = 20;
-const FIRST_SENDING_PAUSE: Duration = Duration::from_millis(150);
+pub(super) const FIRST_SENDING_CHECKS: u32 = 20;
+pub(super) const FIRST_SENDING_PAUSE: Duration = Duration::from_millis(150);
 
 /// The form *Create API Key* as typed.
 #[derive(Deserialize, Default)]
@@ -146,10 +146,11 @@ async fn show_created(
     let name = created.value.name.to_string();
     let extra = match created.secret {
         Some(secret) => {
-            Extra { created: Some(Revealed { name, secret: secret.reveal().to_owned() }), ..Extra::default() }
+            let secret = secret.reveal().to_owned();
+            Extra { created: Some(Revealed { name, secret, old: None }), ..Extra::default() }
         }
         None => Extra {
-            repeated: Some(RepeatedCreate { id: created.value.id.to_string(), name }),
+            repeated: Some(RepeatedCreate { id: created.value.id.to_string(), name, is_rotation: false }),
             ..Extra::default()
         },
     };

@@ -26,6 +26,7 @@ mod key_page;
 mod notifications;
 mod overview;
 mod return_to;
+mod rotation;
 mod settings;
 mod sign_in;
 mod sign_up;
@@ -87,6 +88,10 @@ pub fn page_routes() -> Vec<PageRoute> {
         page("/settings/sessions/end-others", get(account::to_section)),
         form("/settings/sessions/end-others", post(account::end_others)),
         page("/explain", get(explain::show)),
+        page("/settings/api-keys/{id}/rotate", get(rotation::ask)),
+        form("/settings/api-keys/{id}/rotate", post(rotation::rotate)),
+        page("/settings/api-keys/{id}/end-previous", get(rotation::ask_end)),
+        form("/settings/api-keys/{id}/end-previous", post(rotation::end)),
         page("/billing", get(billing::show)),
         form("/billing", post(billing::change)),
         page("/sign-in", get(sign_in::show)),

@@ -8,7 +8,7 @@ use rndrkit_domain::id::KeyId;
 const PAGES: [&str; 7] =
     ["/", "/usage", "/activity", "/explain", "/settings", "/billing", "/settings/api-keys/new"];
 /// The pages below a key's own address.
-const KEY_PAGES: [&str; 2] = ["delete", "label"];
+const KEY_PAGES: [&str; 4] = ["delete", "label", "rotate", "end-previous"];
 /// Forms of the section *Account*.
 const ACCOUNT_FORMS: [&str; 3] = ["/settings/password", "/settings/email", "/settings/sessions"];
 /// Longer fragments name nothing of ours.
@@ -86,6 +86,8 @@ mod tests {
             "/sign-out",
             "/settings\r\nX: y",
             "/settings/api-keys/../../sign-out/delete",
+            "/settings/api-keys/key_0/rotate",
+            "/settings/api-keys/../rotate",
         ] {
             assert_eq!(checked(bad), None, "{bad:?}");
         }

@@ -26,6 +26,7 @@ use super::view::keys::{
     CreateForm, KeyList, KeyRow, KeysSection, KnownKeys, LastUsed, Locked, PastKeyRow, RepeatedCreate,
     Revealed,
 };
+use super::view::rotation::{OldSecret, RotateForm};
 use super::view::settings::SettingsPage;
 use super::view::words;
 use super::visitor::SignedIn;
@@ -38,6 +39,8 @@ const FORM_ID_CHARS: usize = 22;
 pub(super) struct Done {
     #[serde(default)]
     deleted: String,
+    #[serde(default)]
+    ended: String,
     #[serde(default)]
     changed: String,
     #[serde(default)]
@@ -52,7 +55,8 @@ pub(super) async fn show(
     PageQuery(done): PageQuery<Done>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    let subject = if done.deleted.is_empty() { told::PLAN } else { &done.deleted };
+    let keys = [&done.deleted, &done.ended];
+    let subject = keys.into_iter().find(|id| !id.is_empty()).map_or(told::PLAN, String::as_str);
     let who_follows = told::take(&headers, state.is_https(), subject);
     let account = AccountExtra::told(&headers, state.is_https(), &done.changed);
     draw(&state, &who, StatusCode::OK, Extra { done, who_follows, account, ..Extra::default() }).await
@@ -150,6 +154,12 @@ fn done_notice(known: &KeyOverview, done: &Done, who_follows: Option<&Confirmati
         };
         return Some(good(format!("{} is saved.", key.name), &text, None));
     }
+    if let Ok(id) = done.ended.parse::<KeyId>() {
+        let key = known.active.iter().find(|key| key.id == id && key.previous.is_none())?;
+        let text = "Requests with it get 401 Unauthorized from now on; the new one works.";
+        let title = format!("The old secret of {} was ended.", key.name);
+        return Some(good(title, text, who_follows.map(words::refused)));
+    }
     let text = if known.plan.api_access {
         "It includes API access.".to_owned()
     } else {
@@ -198,6 +208,7 @@ async fn section(
         repeated: None,
         notices: Vec::new(),
         form,
+        rotate_form: RotateForm::fresh(new_form_id(state)),
         sample: state.sample(),
     }
 }
@@ -243,7 +254,7 @@ fn locked(plan: &Plan, plans: &[Plan]) -> Locked {
 fn known_keys(known: &KeyOverview, hints: &Hints, now: Timestamp, brand: &str) -> KnownKeys {
     let hinted = |key: &ApiKey| {
         let hint = hints.of_key(key.id).map(|hint| HintLine::of_key(hint, key.id, &key.name));
-        KeyRow { hint, ..key_row(key, now) }
+        KeyRow { hint, ..active_row(known, key, now) }
     };
     KnownKeys {
         active: known.active.iter().map(hinted).collect(),
@@ -252,6 +263,11 @@ fn known_keys(known: &KeyOverview, hints: &Hints, now: Timestamp, brand: &str) -
         suspended: false,
         hint: hints.limit.map(|hint| HintLine::of_limit(hint, known.plan.rate_limit)),
     }
+}
+
+fn active_row(known: &KeyOverview, key: &ApiKey, now: Timestamp) -> KeyRow {
+    let known_use = known.rotations.iter().find(|rotation| rotation.key_id == key.id);
+    KeyRow { old: known_use.map(|known_use| OldSecret::new(known_use, now)), ..key_row(key, now) }
 }
 
 pub(super) fn key_row(key: &ApiKey, now: Timestamp) -> KeyRow {
@@ -264,6 +280,7 @@ pub(super) fn key_row(key: &ApiKey, now: Timestamp) -> KeyRow {
         last_used: last_used(key, now),
         expires: key.expires_at.map(|end| words::expiry(now, end)),
         hint: None,
+        old: None,
     }
 }
 

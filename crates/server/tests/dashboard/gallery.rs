@@ -19,6 +19,7 @@ use rndrkit_server::dashboard::view::keys::{
 };
 use rndrkit_server::dashboard::view::notifications::{ChoiceRow, Choices, NotificationsSection};
 use rndrkit_server::dashboard::view::overview::{Attention, OverviewPage};
+use rndrkit_server::dashboard::view::rotation::RotateForm;
 use rndrkit_server::dashboard::view::settings::SettingsPage;
 use rndrkit_server::dashboard::view::{Field, words};
 
@@ -34,6 +35,8 @@ mod refusals;
 mod usage;
 
 use hints::{attention, hinted, hinted_keys, limit_hint};
+#[path = "gallery_rotation.rs"]
+mod rotation;
 
 const NOW_MS: i64 = 1_795_442_700_000;
 const MINUTE_MS: i64 = 60_000;
@@ -81,6 +84,7 @@ fn row(name: &str, four: &str, created_days: i64, last_used: LastUsed) -> KeyRow
         last_used,
         expires: None,
         hint: None,
+        old: None,
     }
 }
 
@@ -142,6 +146,7 @@ fn section(active: Vec<KeyRow>, past: Vec<PastKeyRow>) -> KeysSection {
         repeated: None,
         notices: Vec::new(),
         form: CreateForm { form_id: "form-1".to_owned(), ..CreateForm::default() },
+        rotate_form: RotateForm::fresh("form-2".to_owned()),
         sample: sample(),
     }
 }
@@ -267,15 +272,20 @@ fn notice(tone: Tone, title: &str, text: &str) -> Notice {
     Notice { tone, title: title.to_owned(), text: text.to_owned() }
 }
 
+fn repeated_form(is_rotation: bool) -> RepeatedCreate {
+    RepeatedCreate { id: "key_1".to_owned(), name: "CI/CD Pipeline".to_owned(), is_rotation }
+}
+
 fn key_states() -> Vec<(&'static str, String)> {
     let noted = |section_shown| settings_with("Agency", section(three_keys(), vec![]), vec![], section_shown);
     let mut created = section(three_keys(), past_keys());
     created.created = Some(Revealed {
         name: "CI/CD Pipeline".to_owned(),
         secret: format!("rk_live_{}", "9fQz7hYt".repeat(4)),
+        old: None,
     });
     let mut repeated = section(three_keys(), Vec::new());
-    repeated.repeated = Some(RepeatedCreate { id: "key_1".to_owned(), name: "CI/CD Pipeline".to_owned() });
+    repeated.repeated = Some(repeated_form(false));
     let mut starter = section(Vec::new(), Vec::new());
     starter.locked = Some(locked("Starter"));
     let mut downgraded = section(three_keys(), past_keys());
@@ -439,7 +449,7 @@ fn other_pages() -> Vec<(&'static str, String)> {
 
 /// Every page, under a file name.
 pub fn all() -> Vec<(&'static str, String)> {
-    let keys = [key_states(), key_forms(), account_states()].concat();
+    let keys = [key_states(), rotation::states(), key_forms(), account_states()].concat();
     [keys, other_pages(), usage::all(), activity::all(), refusals::pages(), gates::all(), gates::errors()]
         .concat()
 }

@@ -25,7 +25,7 @@ async fn a_secret_is_shown_by_the_call_that_made_it_and_never_again() {
             "id": id, "account_id": account, "name": "CI/CD Pipeline", "environment": null,
             "mask": &secret[..12], "status": "active",
             "created_at": "2026-11-23T12:00:00.000Z", "last_used_at": null, "expires_at": null,
-            "revoked_at": null, "revoked_reason": null,
+            "revoked_at": null, "revoked_reason": null, "previous": null,
         })
     );
     for path in

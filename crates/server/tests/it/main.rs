@@ -21,5 +21,6 @@ mod links;
 mod lists;
 mod own_calls;
 mod protocol;
+mod rotation;
 mod tokens;
 mod usage;

@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 use http::StatusCode;
 use rndrkit_domain::id::RequestId;
 use rndrkit_domain::random::OsEntropy;
-use serde_json::json;
 
 use crate::app::{App, UNCHECKABLE};
 
@@ -87,14 +86,4 @@ async fn two_authorization_headers_are_malformed_even_when_equal() {
     let answer = call.send().await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);
     answer.problem("invalid_request");
-}
-
-#[tokio::test]
-async fn rotation_is_not_there_yet_and_says_so_as_any_unknown_path() {
-    let app = App::start().await;
-    let account = app.account("a@example.com").await;
-    let (key, _) = app.key(&account, "CI").await;
-    let answer = app.operator("POST", &format!("/v1/keys/{key}/rotate")).json(&json!({})).send().await;
-    assert_eq!(answer.status, StatusCode::NOT_FOUND);
-    answer.problem("not_found");
 }

@@ -151,6 +151,8 @@ const TABLES: &[&str] = &[
 
 // The names of unique indexes are `table_column`: that is how PostgreSQL reports what was violated.
 const INDEXES: &[&str] = &[
+    // A key has one secret without an end; a rotation gives it another, and the one before its end.
+    "CREATE UNIQUE INDEX key_secrets_current ON key_secrets (key_id) WHERE ends_at IS NULL",
     "CREATE INDEX sightings_by_key ON sightings (key_id)",
     "CREATE INDEX sightings_by_account ON sightings (account_id)",
     // Few: what was written about an account while it was being deleted is found by it.

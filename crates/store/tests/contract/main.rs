@@ -26,6 +26,7 @@ mod plans;
 mod races;
 mod relabelling;
 mod retention;
+mod rotation;
 mod sessions;
 mod tokens;
 mod upgrades;

@@ -116,6 +116,7 @@ const BACK_TO_VERSION_1: &str = "DROP TABLE budgets; DROP TABLE cluster;
      ALTER TABLE api_keys DROP COLUMN environment; DROP INDEX audit_events_by_target;
      DROP INDEX api_keys_by_expiry; DROP INDEX usage_by_limit;
      DROP INDEX accounts_by_deletion;
+     DROP INDEX key_secrets_current;
      DROP TABLE sightings, secret_hours, key_networks, refusals, notification_settings, outbox, told_once,
          email_changes, known_places, audit_signatures;
      DELETE FROM seaql_migrations WHERE version <> 'm0001_initial';

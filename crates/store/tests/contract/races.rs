@@ -21,6 +21,8 @@ on_both_databases!(
     feed_numbers_have_no_gaps_and_follow_commits,
     aborted_changes_leave_the_writer_usable_and_no_trace,
     readers_see_a_change_as_soon_as_it_is_answered,
+    rotations_creates_and_revocations_that_race_leave_two_secrets_and_five_keys,
+    racing_rotations_with_one_idempotency_key_rotate_once,
     one_of_many_uses_a_link,
     plan_changes_and_accounts_do_not_lock_each_other_out,
 );
@@ -179,6 +181,72 @@ async fn readers_see_a_change_as_soon_as_it_is_answered(database: &TestDatabase)
         let loaded = store.load_key(secret).await.unwrap();
         assert!(loaded.found.unwrap().revoked && loaded.head >= revoked.number);
     }
+}
+
+async fn rotations_creates_and_revocations_that_race_leave_two_secrets_and_five_keys(
+    database: &TestDatabase,
+) {
+    let store = open(database).await;
+    let owner = account(&store, "ada").await;
+    let mut keys = Vec::new();
+    for _ in 0..4 {
+        keys.push(key(&store, owner.id, 1).await.0);
+    }
+    let results = together(60, |index| {
+        let (store, new, key) = (store.clone(), new_key(owner.id), keys[index % 2].clone());
+        async move {
+            match index % 6 {
+                0 | 1 | 2 | 3 => {
+                    let rotation = crate::rotation::rotation(&key, [0, 900, 3_600][index % 3]);
+                    store.rotate_key(rotation, None, change(2), event(Action::KeyRotated)).await.map(|_| ())
+                }
+                4 => {
+                    let event = event(Action::KeyPreviousEnded);
+                    store.end_previous(key.id, None, change(2), event).await.map(|_| ())
+                }
+                _ if index == 59 => {
+                    let (reason, event) =
+                        (rndrkit_domain::key::RevokedReason::User, event(Action::KeyRevoked));
+                    store.revoke_key(key.id, reason, None, change(2), event).await.map(|_| ())
+                }
+                _ => store.insert_key(new, None, change(2), event(Action::KeyCreated)).await.map(|_| ()),
+            }
+        }
+    })
+    .await;
+    let refused_rightly = |result: &Result<(), Error>| {
+        matches!(result, Ok(()) | Err(Error::KeyNotActive | Error::KeyLimitReached { limit: 5 }))
+    };
+    assert!(results.iter().all(refused_rightly), "{results:?}");
+    assert!(store.find_key(keys[1].id).await.unwrap().unwrap().revoked.is_some());
+    assert!(store.list_active_keys(owner.id, at(3)).await.unwrap().len() <= 5);
+    for key in &keys {
+        let secrets = store.list_secrets(key.id).await.unwrap();
+        let ends: Vec<_> = secrets.iter().map(|secret| secret.ends_at.map(|end| end > at(2))).collect();
+        assert_eq!(ends.iter().filter(|end| end.is_none()).count(), 1, "{ends:?}");
+        assert!(ends.iter().filter(|end| **end == Some(true)).count() <= 1, "{ends:?}");
+    }
+    assert_eq!(store.verify_audit_chain().await.unwrap().broken_at, None);
+}
+
+async fn racing_rotations_with_one_idempotency_key_rotate_once(database: &TestDatabase) {
+    let store = open(database).await;
+    let owner = account(&store, "ada").await;
+    let (made, old) = key(&store, owner.id, 1).await;
+    let idempotency = Idempotency { digest: digest(), fingerprint: digest() };
+    let results =
+        together(32, |_| {
+            let (store, rotation) = (store.clone(), crate::rotation::rotation(&made, 900));
+            async move {
+                store.rotate_key(rotation, Some(idempotency), change(2), event(Action::KeyRotated)).await
+            }
+        })
+        .await;
+    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
+    let repeats = results.iter().filter(|result| matches!(result, Err(Error::IdempotencyReplay(_)))).count();
+    assert_eq!(repeats, 31, "{results:?}");
+    assert_eq!(store.list_secrets(made.id).await.unwrap().len(), 2);
+    assert_eq!(store.load_key(old).await.unwrap().found.unwrap().ends_at, Some(at(902)));
 }
 
 async fn one_of_many_uses_a_link(database: &TestDatabase) {

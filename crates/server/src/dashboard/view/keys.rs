@@ -4,6 +4,7 @@ use askama::Template;
 
 use super::frame::{Frame, Notice};
 use super::hints::HintLine;
+use super::rotation::{OldSecret, RotateForm};
 use super::{Field, Moment};
 
 /// The section. What it shows follows from `list`, `locked` and `created`.
@@ -21,6 +22,8 @@ pub struct KeysSection {
     pub notices: Vec<Notice>,
     /// The form behind *Create API Key*.
     pub form: CreateForm,
+    /// The form behind *Rotate*.
+    pub rotate_form: RotateForm,
     /// What to try.
     pub sample: Sample,
 }
@@ -50,6 +53,18 @@ pub struct KnownKeys {
 }
 
 impl KnownKeys {
+    /// Whether two secrets of some key work.
+    #[must_use]
+    pub fn has_old_secrets(&self) -> bool {
+        self.active.iter().any(|key| key.old.is_some())
+    }
+
+    /// Whether the account may rotate keys, the plan aside.
+    #[must_use]
+    pub const fn may_rotate(&self) -> bool {
+        !self.suspended
+    }
+
     /// Why no key can be added; none when one can.
     #[must_use]
     pub fn why_no_more(&self) -> Option<String> {
@@ -83,6 +98,23 @@ pub struct KeyRow {
     pub expires: Option<Moment>,
     /// What about it deserves a look.
     pub hint: Option<HintLine>,
+    /// The old secret, while a rotated key has one that works.
+    pub old: Option<OldSecret>,
+}
+
+impl KeyRow {
+    /// What becomes of an old secret when the key is rotated again; empty when it has none.
+    #[must_use]
+    pub fn rotating_again(&self) -> String {
+        match &self.old {
+            Some(old) => format!(
+                "The old secret that begins with {} still works. Rotating again ends it at once: two secrets work \
+                 at most.",
+                old.mask
+            ),
+            None => String::new(),
+        }
+    }
 }
 
 /// The cell *Last used*.
@@ -135,13 +167,15 @@ pub struct Locked {
     pub plans_without_access: String,
 }
 
-/// A new key with its secret. Drawn once, stored nowhere, not printable.
+/// A new secret of a key, new itself or rotated. Drawn once, stored nowhere, not printable.
 #[derive(Clone)]
 pub struct Revealed {
     /// Name.
     pub name: String,
     /// The secret.
     pub secret: String,
+    /// Of a rotated key: what becomes of the old secret.
+    pub old: Option<String>,
 }
 
 impl std::fmt::Debug for Revealed {
@@ -150,13 +184,15 @@ impl std::fmt::Debug for Revealed {
     }
 }
 
-/// The key that a form sent twice had already made.
+/// The key that a form sent twice had already made, or rotated.
 #[derive(Debug, Clone)]
 pub struct RepeatedCreate {
     /// Id.
     pub id: String,
     /// Name.
     pub name: String,
+    /// Whether it was there before and got another secret.
+    pub is_rotation: bool,
 }
 
 /// Lines to paste.

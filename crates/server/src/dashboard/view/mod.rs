@@ -15,6 +15,7 @@ pub mod keys;
 pub mod notifications;
 pub mod overview;
 pub mod refusal;
+pub mod rotation;
 pub mod settings;
 pub mod usage;
 pub mod words;

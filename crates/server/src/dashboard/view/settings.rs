@@ -6,6 +6,7 @@ use super::account::{AccountSection, BrowserList};
 use super::frame::Frame;
 use super::keys::{ENVIRONMENTS, EXPIRY_CHOICES, KeyList, KeysSection, LastUsed};
 use super::notifications::NotificationsSection;
+use super::rotation::OVERLAP_CHOICES;
 
 /// The page.
 #[derive(Debug, Clone, Template)]

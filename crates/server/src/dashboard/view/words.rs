@@ -74,6 +74,44 @@ pub fn expiry(now: Timestamp, end: Timestamp) -> Moment {
     moment(end, spoken)
 }
 
+/// A moment to come: `today at 14:05 UTC`, `tomorrow at 14:05 UTC`, `30 Nov 2026, 14:05 UTC`.
+#[must_use]
+pub fn future(now: Timestamp, then: Timestamp) -> Moment {
+    let day = Duration::from_secs(DAY_SECONDS);
+    let days = then.floor_to(day).since(now.floor_to(day)).as_secs() / DAY_SECONDS;
+    let exact = then.exact_for_people();
+    let spoken = match (days, exact.rsplit_once(", ")) {
+        (0, Some((_, clock))) => format!("today at {clock}"),
+        (1, Some((_, clock))) => format!("tomorrow at {clock}"),
+        _ => exact,
+    };
+    moment(then, spoken)
+}
+
+/// A length of time that is over, rounded down: `less than a minute`, `90 minutes`, `24 hours`, `7 days`.
+#[must_use]
+pub fn length(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0..MINUTE_SECONDS => "less than a minute".to_owned(),
+        _ if seconds < 2 * HOUR_SECONDS => count(seconds / MINUTE_SECONDS, "minute"),
+        _ if seconds < 3 * DAY_SECONDS => count(seconds / HOUR_SECONDS, "hour"),
+        _ => count(seconds / DAY_SECONDS, "day"),
+    }
+}
+
+/// A length of time that has to pass, rounded up in the same units.
+#[must_use]
+pub fn length_up(duration: Duration) -> String {
+    let unit = match duration.as_secs() {
+        seconds if seconds < 2 * HOUR_SECONDS => MINUTE_SECONDS,
+        seconds if seconds < 3 * DAY_SECONDS => HOUR_SECONDS,
+        _ => DAY_SECONDS,
+    };
+    let seconds = duration.as_millis().div_ceil(1_000).div_ceil(u128::from(unit)) * u128::from(unit);
+    length(Duration::from_secs(u64::try_from(seconds).unwrap_or(u64::MAX)))
+}
+
 /// A length of time that somebody has to wait: `30 seconds`, `2 minutes`.
 #[must_use]
 pub fn wait(duration: Duration) -> String {
@@ -198,6 +236,30 @@ mod tests {
         assert_eq!(who(0, 1, 7_003), silent.replace("2 servers", "No server"));
         let changed = Confirmation { nodes_confirmed: 3, nodes_expired: 0, took: Duration::from_millis(5) };
         assert_eq!(in_force(&changed), "In force on all 3 servers, 5 ms.");
+    }
+
+    #[test]
+    fn a_moment_to_come_is_said_by_the_day() {
+        let now: Timestamp = "2026-11-23T14:05:00Z".parse().unwrap();
+        let at = |text: &str| future(now, text.parse().unwrap()).spoken;
+        assert_eq!(at("2026-11-23T15:05:00Z"), "today at 15:05 UTC");
+        assert_eq!(at("2026-11-24T00:00:00Z"), "tomorrow at 00:00 UTC");
+        assert_eq!(at("2026-11-30T14:05:00Z"), "30 Nov 2026, 14:05 UTC");
+    }
+
+    #[test]
+    fn what_is_over_is_rounded_down_and_what_has_to_pass_is_rounded_up() {
+        let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+        let second = Duration::from_secs(1);
+        assert_eq!(length(Duration::ZERO), "less than a minute");
+        assert_eq!(length(minutes(1)), "1 minute");
+        assert_eq!(length(minutes(24 * 60)), "24 hours");
+        assert_eq!(length(minutes(24 * 60) - second), "23 hours");
+        assert_eq!(length(minutes(7 * 24 * 60)), "7 days");
+        assert_eq!(length_up(minutes(24 * 60)), "24 hours");
+        assert_eq!(length_up(minutes(24 * 60) + second), "25 hours");
+        assert_eq!(length_up(minutes(14 * 24 * 60) + second), "15 days");
+        assert_eq!(length_up(minutes(119) + second), "2 hours");
     }
 
     #[test]
