@@ -7,10 +7,11 @@ use rndrkit_domain::audit::Action;
 use rndrkit_domain::id::{AccountId, KeyId};
 use rndrkit_domain::key::ApiKey;
 use rndrkit_domain::key_text::{self, Digest, Mask};
-use rndrkit_domain::rotation::{Advice, DEFAULT_OVERLAP, MAX_OVERLAP, Uses};
+use rndrkit_domain::observation::{SECRET_HOUR, SecretHour};
+use rndrkit_domain::rotation::{Advice, DEFAULT_OVERLAP, MAX_OVERLAP, PAUSES_WITHIN, Stretch, Uses};
 use rndrkit_domain::time::Timestamp;
 use rndrkit_domain::token::Scope;
-use rndrkit_store::{Error as StoreError, NewSecret, Rotation};
+use rndrkit_store::{Error as StoreError, KeySecret, NewSecret, Rotation};
 
 use crate::event::Subject;
 use crate::idempotency::{Begin, repeated_resource};
@@ -154,20 +155,28 @@ impl Control {
         let new = secrets.iter().find(|secret| secret.ends_at.is_none());
         let old = secrets.iter().find(|secret| secret.ends_at.is_some_and(|end| end > now));
         let (Some(new), Some(old)) = (new, old) else { return Ok(None) };
+        let sightings = self.store().list_sightings(key.id).await?;
+        let sighting_of = |secret: &KeySecret| sightings.iter().find(|seen| seen.digest == secret.digest);
+        // Counting and observing are written apart, so one may be ahead of the other.
+        let last_use = |secret: &KeySecret| secret.last_used_at.max(sighting_of(secret).map(|seen| seen.at));
+        // A day more, as long as such hours are kept, so that a pause which ended within the time has its beginning.
+        let since = now.minus(PAUSES_WITHIN + SECRET_HOUR * 24);
+        let hours = self.store().secret_hours(key.id, since).await?;
         let uses = Uses {
             old_made_at: old.created_at,
-            old_last_at: old.last_used_at,
-            old_stretches: &[],
-            new_last_at: new.last_used_at,
+            old_last_at: last_use(old),
+            old_stretches: &stretches_of(old, &hours),
+            new_last_at: last_use(new),
         };
+        let old_sighting = sighting_of(old);
         Ok(Some(RotationUse {
             key_id: key.id,
             old_mask: previous.mask.clone(),
             works_until: previous.works_until,
-            old_last_at: old.last_used_at,
-            old_ip: None,
-            old_user_agent: None,
-            new_last_at: new.last_used_at,
+            old_last_at: uses.old_last_at,
+            old_ip: old_sighting.and_then(|seen| seen.ip),
+            old_user_agent: old_sighting.and_then(|seen| seen.user_agent.clone()),
+            new_last_at: uses.new_last_at,
             advice: uses.advice(now),
         }))
     }
@@ -195,6 +204,19 @@ fn only_account(context: &Context) -> Result<Option<AccountId>, Error> {
         Principal::User { account_id, .. } => Ok(Some(*account_id)),
         _ => context.require_operator(Scope::Admin).map(|()| None),
     }
+}
+
+/// When a secret was in use, the oldest first.
+fn stretches_of(secret: &KeySecret, hours: &[SecretHour]) -> Vec<Stretch> {
+    let own = hours.iter().filter(|hour| hour.digest == secret.digest);
+    let stretch = |hour: &SecretHour| Stretch {
+        first_at: hour.first_at,
+        last_at: hour.last_at,
+        longest_pause: hour.longest_pause,
+    };
+    let mut stretches: Vec<Stretch> = own.map(stretch).collect();
+    stretches.sort_unstable_by_key(|stretch| stretch.first_at);
+    stretches
 }
 
 fn check_overlap(seconds: Option<u64>) -> Result<Duration, Error> {
