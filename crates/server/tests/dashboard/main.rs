@@ -23,5 +23,6 @@ mod labels;
 mod markup;
 mod notifications;
 mod plans;
+mod rotation;
 mod styles;
 mod usage;

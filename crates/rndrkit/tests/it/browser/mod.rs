@@ -10,6 +10,7 @@ mod looking;
 mod names;
 mod pages;
 mod person;
+mod rotation;
 mod screens;
 mod sentences;
 mod several_servers;
