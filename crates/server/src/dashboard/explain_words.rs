@@ -55,7 +55,11 @@ pub(super) fn not_kept(made: Timestamp, refused: u64) -> String {
 pub(super) const fn status(code: Denial) -> u16 {
     match code {
         Denial::InvalidRequest => 400,
-        Denial::MissingKey | Denial::InvalidKey | Denial::KeyRevoked | Denial::KeyExpired => 401,
+        Denial::MissingKey
+        | Denial::InvalidKey
+        | Denial::KeyRevoked
+        | Denial::SecretReplaced
+        | Denial::KeyExpired => 401,
         Denial::AccountSuspended | Denial::PlanRequired => 403,
         Denial::RateLimited | Denial::TooManyFailures => 429,
         Denial::Unavailable => 503,
