@@ -41,7 +41,7 @@ const CUT: &str = "
 
 /// What is pressed and is too small for a finger: below 24 pixels.
 const SMALL: &str = "
-    return [...document.querySelectorAll('button, .button, summary, nav a, label.check, select, input:not([type=checkbox])')]
+    return [...document.querySelectorAll('button, .button, summary, nav a, label.check, select, input:not([type=checkbox], [type=radio])')]
         .filter(e => e.checkVisibility({ visibilityProperty: true }) && e.getBoundingClientRect().height < 24)
         .map(e => e.outerHTML.slice(0, 120));";
 

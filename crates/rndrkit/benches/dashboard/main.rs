@@ -2,7 +2,7 @@
 //! holds nothing and asks nobody: CPU time of its process, in turns, so that what else the machine does hits both alike.
 //! Prints a table; judges nothing.
 //!
-//! `cargo bench -p rndrkit --bench dashboard`
+//! `cargo bench -p rndrkit --bench dashboard`, or with addresses of pages (`-- /settings`).
 
 #![allow(
     clippy::unwrap_used,
@@ -59,7 +59,9 @@ async fn main() {
 
     println!("| page | CPU time, µs | beside an empty page [quartiles] | with waiting, µs |");
     println!("|---|--:|--:|--:|");
-    for page in PAGES {
+    // Cargo adds `--bench`.
+    let wished: Vec<String> = std::env::args().skip(1).filter(|word| word.starts_with('/')).collect();
+    for page in PAGES.into_iter().filter(|page| wished.is_empty() || wished.iter().any(|wish| wish == page)) {
         let (mut empty, mut full) = (Vec::new(), Vec::new());
         turn(&server, page, &cookie).await;
         for _ in 0..ROUNDS {

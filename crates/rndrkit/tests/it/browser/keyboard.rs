@@ -1,4 +1,4 @@
-//! The keyboard alone: every step of creating, copying and deleting a key, with the focus seen all the way.
+//! The keyboard alone: every step of creating, copying, rotating and deleting a key, with the focus seen all the way.
 
 use super::person::{ENTER, ESCAPE, Person, SHIFT, TAB};
 
@@ -47,6 +47,35 @@ async fn a_key_can_be_created_copied_and_deleted_with_the_keyboard_alone() {
     ada.tab_to("Delete key").await;
     ada.keys(ENTER).await;
     ada.see("Deployment Script was deleted.").await;
+    ada.leave().await;
+}
+
+#[tokio::test]
+async fn a_key_can_be_rotated_and_its_old_secret_ended_with_the_keyboard_alone() {
+    let Some((ada, server, account)) = Person::on_plan("agency").await else { return };
+    server.key(&account, "Deployment Script").await;
+    ada.open("/settings").await;
+    ada.tab_to("Rotate Deployment Script").await;
+    ada.keys(ENTER).await;
+    ada.see("Rotate Deployment Script?").await;
+    ada.tab_to("Rotate key").await;
+    ada.keys(ENTER).await;
+    ada.see("The new secret of Deployment Script").await;
+    ada.tab_to("Copy").await;
+    ada.keys(ENTER).await;
+    ada.see("Copied").await;
+    ada.tab_to("I have stored this key").await;
+    ada.keys(" ").await;
+    ada.tab_to("Done").await;
+    ada.keys(ENTER).await;
+    ada.see("Old secret").await;
+    ada.tab_to("End the old secret of Deployment Script now").await;
+    ada.keys(ENTER).await;
+    ada.see("End the old secret of Deployment Script?").await;
+    assert_eq!(ada.focus().await, "Cancel", "nothing is ended by pressing Enter twice");
+    ada.tab_to("End old secret").await;
+    ada.keys(ENTER).await;
+    ada.see("The old secret of Deployment Script was ended.").await;
     ada.leave().await;
 }
 

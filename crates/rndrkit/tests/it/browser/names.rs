@@ -30,6 +30,8 @@ async fn assert_named(person: &Person, page: &str) {
     assert!(nameless.is_empty(), "{page}: {nameless:?}");
     let mut buttons: Vec<&str> =
         spoken.iter().filter(|(role, _)| role == "button").map(|(_, name)| name.as_str()).collect();
+    // The browser puts this one into every field for a date, and says the field's name before it.
+    buttons.retain(|name| !name.starts_with("Show date picker"));
     buttons.sort_unstable();
     let all = buttons.clone();
     buttons.dedup();
@@ -42,7 +44,7 @@ async fn everything_that_can_be_pressed_has_a_name_and_no_two_buttons_have_the_s
     for name in ["CI/CD Pipeline", "Staging", "מפתח הייצור"] {
         server.key(&account, name).await;
     }
-    for page in ["/", "/settings", "/billing", "/settings/api-keys/new"] {
+    for page in ["/", "/usage", "/activity", "/explain", "/billing", "/settings", "/settings/api-keys/new"] {
         ada.open(page).await;
         assert_named(&ada, page).await;
     }
@@ -64,8 +66,7 @@ async fn what_can_be_done_with_a_key_is_named_after_the_key() {
     }
     ada.open("/settings").await;
     let spoken = spoken(&ada).await;
-    for name in names {
-        let said = format!("Delete {name}");
+    for said in names.into_iter().flat_map(|name| [format!("Delete {name}"), format!("Rotate {name}")]) {
         assert!(spoken.contains(&("button".to_owned(), said.clone())), "{said}: {spoken:?}");
     }
     let mask = "return document.querySelector('[data-key-id] .mask').textContent";

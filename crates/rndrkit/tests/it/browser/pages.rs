@@ -95,3 +95,32 @@ async fn passwords_and_signed_in_browsers_fit_every_window() {
     look_at(&ada, "account-faults").await;
     ada.leave().await;
 }
+
+#[tokio::test]
+async fn rotation_fits_every_window_in_every_state() {
+    let Some((ada, server, account)) = Person::on_plan("agency").await else { return };
+    let (key, secret) = server.key(&account, "Production render farm in eu-central").await;
+    server.key(&account, "Staging").await;
+    assert_eq!(server.get_with_key("/api/rk/account", &secret).await.status(), 200);
+    ada.open(&format!("/settings/api-keys/{key}/rotate")).await;
+    look_at(&ada, "rotate-page").await;
+    ada.open("/settings").await;
+    ada.one("//button[@aria-label='Rotate Production render farm in eu-central']")
+        .await
+        .click()
+        .await
+        .unwrap();
+    ada.see("When does the old secret end?").await;
+    look_at(&ada, "rotate").await;
+    ada.press("Rotate key").await;
+    ada.see("The new secret of").await;
+    look_at(&ada, "rotated").await;
+    ada.one("//label[normalize-space(.)='I have stored this key']/input").await.click().await.unwrap();
+    ada.press("Done").await;
+    ada.see("Old secret").await;
+    look_at(&ada, "two-secrets").await;
+    ada.one("//button[normalize-space(.)='End now']").await.click().await.unwrap();
+    ada.see("End the old secret of").await;
+    look_at(&ada, "end-old-secret").await;
+    ada.leave().await;
+}
