@@ -69,7 +69,7 @@ async fn a_key_can_be_rotated_and_its_old_secret_ended_with_the_keyboard_alone()
     ada.tab_to("Done").await;
     ada.keys(ENTER).await;
     ada.see("Old secret").await;
-    ada.tab_to("End the old secret of Deployment Script now").await;
+    ada.tab_to("End now: the old secret of Deployment Script").await;
     ada.keys(ENTER).await;
     ada.see("End the old secret of Deployment Script?").await;
     assert_eq!(ada.focus().await, "Cancel", "nothing is ended by pressing Enter twice");
