@@ -129,7 +129,7 @@ fn way(action: Action, key: Option<KeyId>) -> (&'static str, String) {
     match action {
         Action::LookAtKey => ("Look at its use", of_key("")),
         Action::DeleteKey => ("Delete", of_key("/delete")),
-        Action::RotateKey => ("Look at this key", of_key("")),
+        Action::RotateKey => ("Rotate", of_key("/rotate")),
         Action::SeeUsage => ("See usage", "/usage".to_owned()),
         Action::Upgrade => ("Upgrading", "/billing#upgrading".to_owned()),
     }
