@@ -208,11 +208,11 @@ impl Control {
         context.require_operator_or_user(account_id, Scope::Read)?;
         let filter = query.filter();
         let place = place(&page)?;
-        let list = |place| self.store().list_activity(account_id, &filter, place, PAGE_EVENTS);
-        let (place, stored) = match list(place).await? {
+        let look = |place| self.store().list_activity(account_id, &filter, place, PAGE_EVENTS);
+        let (place, stored) = match look(place).await? {
             // Nothing is newer: that is the newest page.
             none if none.items.is_empty() && matches!(place, ActivityPlace::After(_)) => {
-                (ActivityPlace::Newest, list(ActivityPlace::Newest).await?)
+                (ActivityPlace::Newest, look(ActivityPlace::Newest).await?)
             }
             some => (place, some),
         };

@@ -70,7 +70,7 @@ impl Control {
                 "email",
                 "You have asked for several addresses within an hour. Wait an hour and ask again.",
             )),
-            asked => Ok(asked?),
+            outcome => Ok(outcome?),
         }
     }
 

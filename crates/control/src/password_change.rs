@@ -38,9 +38,9 @@ impl Control {
         self.to_the_end(async move {
             let (expires_at, fresh) = (opening.seed.expires_at, opening.seed.digest);
             let (old_hash, new_hash) = (old_hash.as_str(), new_hash.as_str());
-            let asked = PasswordChange { account_id, user_id: user.id, session, old_hash, new_hash };
+            let new = PasswordChange { account_id, user_id: user.id, session, old_hash, new_hash };
             let change = control.change(at);
-            if let Err(error) = control.store().change_password(asked, opening.seed, change, event).await {
+            if let Err(error) = control.store().change_password(new, opening.seed, change, event).await {
                 match error {
                     StoreError::OutcomeUnknown(_) => {}
                     StoreError::PasswordChanged => return Err(wrong_password()),

@@ -29,12 +29,11 @@ impl Control {
         id: KeyId,
         patch: KeyPatch<'_>,
     ) -> Result<ApiKey, Error> {
-        let only_account = match &context.principal {
-            Principal::User { account_id, .. } => Some(*account_id),
-            _ => {
-                context.require_operator(Scope::Admin)?;
-                None
-            }
+        let only_account = if let Principal::User { account_id, .. } = &context.principal {
+            Some(*account_id)
+        } else {
+            context.require_operator(Scope::Admin)?;
+            None
         };
         let update = check_patch(patch)?;
         let (control, context) = (self.clone(), context.clone());

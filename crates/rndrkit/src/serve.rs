@@ -107,11 +107,12 @@ fn say_nodes(out: &mut impl Write, settings: &Settings, server: &Server) {
 
 /// Whose signatures the audit trail carries: a copy of this line, kept elsewhere, is what to check them with.
 fn say_signing(server: &Server) {
-    match &server.audit_public_key {
-        Some(public_key) => tracing::info!(%public_key, "the audit trail is signed"),
-        None => tracing::warn!(
+    if let Some(public_key) = &server.audit_public_key {
+        tracing::info!(%public_key, "the audit trail is signed");
+    } else {
+        tracing::warn!(
             "the audit trail is not signed: set audit_signing_key (openssl rand -hex 32), the same on every node"
-        ),
+        );
     }
 }
 

@@ -247,9 +247,10 @@ impl Store {
         }
         let after = Account { revision: before.revision + 1, ..after };
         write(&tx, &after).await?;
-        let user = match after.email == before.email {
-            true => None,
-            false => email_changes::follow_account(&tx, id, &before.email, &after.email, change.at).await?,
+        let user = if after.email == before.email {
+            None
+        } else {
+            email_changes::follow_account(&tx, id, &before.email, &after.email, change.at).await?
         };
         audit::append(&tx, &change, &events(&before, &after, user.as_ref())).await?;
         let number = feed::publish(&tx, &change, News::of_account(id)).await?;

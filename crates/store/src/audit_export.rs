@@ -35,7 +35,7 @@ enum Line {
         hash: Vec<u8>,
     },
     Signature(SignatureRow),
-    Event(LinkedRow),
+    Event(Box<LinkedRow>),
     /// The last: without it the file was cut.
     End {
         events: u64,
@@ -119,7 +119,7 @@ impl Store {
             let Some(last) = rows.last().map(|row| row.seq) else { break };
             after = last;
             for row in rows {
-                write_line(out, &Line::Event(row))?;
+                write_line(out, &Line::Event(Box::new(row)))?;
                 summary.events += 1;
             }
         }
@@ -194,7 +194,7 @@ pub fn check_audit_export(
     loop {
         match line {
             Some(Line::Event(row)) => {
-                check.event(row);
+                check.event(*row);
                 seen += 1;
                 if check.is_over() {
                     return Ok(check.stop());

@@ -185,9 +185,10 @@ impl Store {
         if asked.value >= i64::from(limit.times) {
             return Err(Error::TooManyEmailChanges);
         }
-        let confirming = match is_taken(&tx, &user, &new.email).await? {
-            true => mail(MailKind::EmailInUse, &event, &user, &new.email, ""),
-            false => mail(MailKind::EmailConfirmation, &event, &user, &new.email, link_url),
+        let confirming = if is_taken(&tx, &user, &new.email).await? {
+            mail(MailKind::EmailInUse, &event, &user, &new.email, "")
+        } else {
+            mail(MailKind::EmailConfirmation, &event, &user, &new.email, link_url)
         };
         void(&tx, user.id, change.at).await?;
         tx.execute(
@@ -283,9 +284,10 @@ impl Store {
         let told = mail(MailKind::EmailChanged, &event, &before, &before.email, "");
         outbox::enqueue(&tx, &told, &change).await?;
         audit::append(&tx, &change, &[event]).await?;
-        let number = match account_too {
-            true => Some(feed::publish(&tx, &change, News::of_account(before.account_id)).await?),
-            false => None,
+        let number = if account_too {
+            Some(feed::publish(&tx, &change, News::of_account(before.account_id)).await?)
+        } else {
+            None
         };
         tx.commit().await?;
         Ok(ConfirmedEmail { user: User { email: asked.email, ..before }, account_too, number })

@@ -103,7 +103,7 @@ impl Mailer {
     async fn run(self) {
         let mut stopping = self.stopping.clone();
         loop {
-            self.round().await;
+            Box::pin(self.round()).await;
             tokio::select! {
                 // An error means that the sender is gone, and with it the server.
                 _ = stopping.wait_for(|stop| *stop) => return,

@@ -117,7 +117,7 @@ impl Month {
         let (one, other) = tokio::join!(self.control.tell_news(), self.control.tell_news());
         one.unwrap();
         other.unwrap();
-        self.mailer.round().await;
+        Box::pin(self.mailer.round()).await;
     }
 
     async fn days(&self, days: u32) {

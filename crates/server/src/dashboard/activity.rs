@@ -80,16 +80,15 @@ impl Asked {
     }
 
     /// An address with the same filters, at another place.
-    fn address(&self, path: &str, place: Option<(&str, String)>) -> String {
+    fn address(&self, path: &str, place: Option<(&str, &str)>) -> String {
         let chosen = [
-            ("kind", &self.kind),
-            ("key", &self.key),
-            ("person", &self.person),
-            ("from", &self.from),
-            ("to", &self.to),
+            ("kind", self.kind.as_str()),
+            ("key", self.key.as_str()),
+            ("person", self.person.as_str()),
+            ("from", self.from.as_str()),
+            ("to", self.to.as_str()),
         ];
-        let place = place.iter().map(|(name, cursor)| (*name, cursor));
-        let mut address = path.to_owned();
+                let mut address = path.to_owned();
         for (name, value) in chosen.into_iter().chain(place).filter(|(_, value)| !value.is_empty()) {
             let mark = if address.len() == path.len() { '?' } else { '&' };
             let _infallible = write!(address, "{mark}{name}={}", encoded(value));
@@ -126,7 +125,7 @@ pub(super) async fn show(
     let plan = who.account.plan.to_string();
     let plan_name = found.as_ref().and_then(|found| found.names.plans.get(&plan).cloned()).unwrap_or(plan);
     let place = |name, cursor: &Option<_>| {
-        cursor.as_ref().map(|cursor| asked.address("/activity", Some((name, ToString::to_string(cursor)))))
+        cursor.as_ref().map(|cursor| asked.address("/activity", Some((name, &cursor.to_string()))))
     };
     let (newer, older) = found
         .as_ref()
@@ -269,7 +268,7 @@ mod tests {
     #[test]
     fn filters_stay_from_page_to_page_and_are_encoded() {
         let asked = Asked { kind: "keys".to_owned(), person: "a&b".to_owned(), ..Asked::default() };
-        let address = asked.address("/activity", Some(("older", "abc".to_owned())));
+        let address = asked.address("/activity", Some(("older", "abc")));
         assert_eq!(address, "/activity?kind=keys&person=a%26b&older=abc");
         assert_eq!(Asked::default().address("/activity.csv", None), "/activity.csv");
     }

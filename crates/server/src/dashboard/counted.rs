@@ -1,5 +1,7 @@
 //! A report of use in words, charts and tables, and as rows to take away.
 
+use std::fmt::Write as _;
+
 use rndrkit_control::{UsageOf, UsageRange, UsageReport, UsageRows, UsageSeries};
 use rndrkit_domain::key::KeyStatus;
 use rndrkit_domain::time::Timestamp;
@@ -125,20 +127,21 @@ fn summary(report: &UsageReport, one_key: bool) -> String {
         format!("{} in the {}", words::count(total.requests(), "request"), span_in_words(report.range));
     if let Some(share) = share(total.allowed, report.range_limit()).filter(|_| report.plan.api_access) {
         let whose = if one_key { "what the plan allows all keys together" } else { "what the plan allows" };
-        text.push_str(&format!(", {share} of {whose}"));
+        let _infallible = write!(text, ", {share} of {whose}");
     }
-    text.push_str(&match (total.limited, total.refused) {
-        (0, 0) => "; none was limited or refused.".to_owned(),
-        (limited, 0) => format!("; {} limited.", were(limited)),
-        (0, refused) => format!("; {} refused.", were(refused)),
-        (limited, refused) => format!("; {} limited and {} refused.", were(limited), grouped(refused)),
-    });
+    let _infallible = match (total.limited, total.refused) {
+        (0, 0) => write!(text, "; none was limited or refused."),
+        (limited, 0) => write!(text, "; {} limited.", were(limited)),
+        (0, refused) => write!(text, "; {} refused.", were(refused)),
+        (limited, refused) => write!(text, "; {} limited and {} refused.", were(limited), grouped(refused)),
+    };
     if let Some((start, number)) = report.busiest {
         let (unit, when) = match report.range {
             UsageRange::Month => ("day", start.day_for_people()),
             _ => ("hour", format!("{}, {}", start.day_for_people(), hours(start, 1))),
         };
-        text.push_str(&format!(" Busiest {unit}: {when}, with {}.", words::count(number, "request")));
+        let number = words::count(number, "request");
+        let _infallible = write!(text, " Busiest {unit}: {when}, with {number}.");
     }
     text
 }

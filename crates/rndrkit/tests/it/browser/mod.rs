@@ -16,5 +16,6 @@ mod sentences;
 mod several_servers;
 mod specification;
 mod states;
+mod usage;
 mod weight;
 mod without_scripts;

@@ -254,7 +254,7 @@ mod tests {
         assert_eq!(length(Duration::ZERO), "less than a minute");
         assert_eq!(length(minutes(1)), "1 minute");
         assert_eq!(length(minutes(24 * 60)), "24 hours");
-        assert_eq!(length(minutes(24 * 60) - second), "23 hours");
+        assert_eq!(length(minutes(24 * 60).saturating_sub(second)), "23 hours");
         assert_eq!(length(minutes(7 * 24 * 60)), "7 days");
         assert_eq!(length_up(minutes(24 * 60)), "24 hours");
         assert_eq!(length_up(minutes(24 * 60) + second), "25 hours");
