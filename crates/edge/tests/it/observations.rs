@@ -139,6 +139,9 @@ async fn a_key_that_ends_itself_while_it_is_refused_leaves_no_refusal() {
     assert_eq!(noted(&world).await, (Vec::new(), Vec::new()));
 }
 
+/// A proxy, the headers that it adds, and the address, method and path that are to be noted.
+type Case<'a> = (&'a str, &'a [&'a str], Option<&'a str>, Option<&'a str>, Option<&'a str>);
+
 #[tokio::test]
 async fn each_proxy_is_believed_about_client_and_call() {
     let world = World::with(|_| {}).await;
@@ -148,7 +151,7 @@ async fn each_proxy_is_believed_about_client_and_call() {
     let traefik = ["X-Forwarded-For: 192.0.2.9", "X-Forwarded-Method: PUT", "X-Forwarded-Uri: /v1/a?q=1"];
     let nginx = ["X-Real-Ip: 192.0.2.8", "X-Original-Method: POST", "X-Original-Uri: /v1/b#c"];
     let bare: [&str; 0] = [];
-    let cases: [(&str, &[&str], Option<&str>, Option<&str>, Option<&str>); 5] = [
+    let cases: [Case<'_>; 5] = [
         ("traefik", &traefik, Some("192.0.2.9"), Some("PUT"), Some("/v1/a")),
         ("caddy", &traefik, Some("192.0.2.9"), Some("PUT"), Some("/v1/a")),
         ("nginx", &nginx, Some("192.0.2.8"), Some("POST"), Some("/v1/b")),

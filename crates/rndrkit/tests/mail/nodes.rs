@@ -28,7 +28,7 @@ async fn of_two_nodes_one_sends_each_mail() {
         assert_eq!(nodes[(round + 1) % 2].operator("DELETE", &path, Value::Null).await.0, 200);
     }
     let mails = receiver.wait_for_mails(2 * ROUNDS).await;
-    let mut ids: Vec<&str> = mails.iter().map(|mail| mail.id()).collect();
+    let mut ids: Vec<&str> = mails.iter().map(super::receiver::Mail::id).collect();
     ids.sort_unstable();
     ids.dedup();
     assert_eq!((mails.len(), ids.len()), (2 * ROUNDS, 2 * ROUNDS), "each once");

@@ -8,7 +8,7 @@ use axum::response::Response;
 use http::StatusCode;
 use rndrkit_control::{
     Activity, ActivityChoices, ActivityKind, ActivityNames, ActivityPage as Page, ActivityQuery,
-    ChainedEvent, Error, MAX_FILE_EVENTS, Person, Principal,
+    ChainedEvent, Cursor, Error, MAX_FILE_EVENTS, Person, Principal,
 };
 use rndrkit_domain::audit::StoredEvent;
 use rndrkit_domain::time::Timestamp;
@@ -88,7 +88,7 @@ impl Asked {
             ("from", self.from.as_str()),
             ("to", self.to.as_str()),
         ];
-                let mut address = path.to_owned();
+        let mut address = path.to_owned();
         for (name, value) in chosen.into_iter().chain(place).filter(|(_, value)| !value.is_empty()) {
             let mark = if address.len() == path.len() { '?' } else { '&' };
             let _infallible = write!(address, "{mark}{name}={}", encoded(value));
@@ -124,7 +124,7 @@ pub(super) async fn show(
     let choices = control.activity_choices(&who.context, account).await.unwrap_or_default();
     let plan = who.account.plan.to_string();
     let plan_name = found.as_ref().and_then(|found| found.names.plans.get(&plan).cloned()).unwrap_or(plan);
-    let place = |name, cursor: &Option<_>| {
+    let place = |name, cursor: &Option<Cursor>| {
         cursor.as_ref().map(|cursor| asked.address("/activity", Some((name, &cursor.to_string()))))
     };
     let (newer, older) = found

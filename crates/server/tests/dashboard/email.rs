@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
+use rndrkit_domain::audit::Origin;
 use rndrkit_domain::mail::{MailContent, MailKind};
 
 use crate::app::{App, Browser, PASSWORD, Page, Setting};
@@ -159,7 +160,7 @@ async fn an_installation_without_mail_says_who_changes_addresses_and_they_can() 
     let mut browser = joined(&app, EMAIL).await;
     browser.get("/settings").await.says(StatusCode::OK, "This installation sends no mail");
     ask(&mut browser, NEW_EMAIL).await.says(StatusCode::FORBIDDEN, "sends no mail");
-    let account = app.control.sign_in(EMAIL, PASSWORD, &Default::default()).await.unwrap().account_id;
+    let account = app.control.sign_in(EMAIL, PASSWORD, &Origin::default()).await.unwrap().account_id;
     let patch = rndrkit_control::AccountPatch { email: Some(NEW_EMAIL), ..Default::default() };
     app.control.update_account(&rndrkit_control::Context::system(), account, patch).await.unwrap();
     assert_eq!(sign_in(&app, NEW_EMAIL).await, StatusCode::SEE_OTHER);

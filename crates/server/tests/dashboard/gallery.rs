@@ -189,7 +189,7 @@ fn settings_with(
 /// Ada at her desk, with a telephone, and a dashboard that a link opened.
 fn account_section() -> AccountSection {
     let browser = |name: &str, address: &str, days: i64, minutes: i64| BrowserRow {
-        handle: format!("{name}{address}").bytes().map(|byte| format!("{byte:02x}")).collect(),
+        handle: format!("{name}{address}").replace(|letter: char| !letter.is_ascii_alphanumeric(), ""),
         name: name.to_owned(),
         this: false,
         by_link: false,
@@ -235,7 +235,7 @@ fn account_states() -> Vec<(&'static str, String)> {
             browsers.truncate(1);
             BrowserList::Known(browsers)
         }
-        unavailable => unavailable,
+        BrowserList::Unavailable => BrowserList::Unavailable,
     };
     let taken = AddressForm {
         email: Field {

@@ -58,7 +58,7 @@ pub fn states() -> Vec<(&'static str, String)> {
     let page = |key, form| draw(&RotateKeyPage { frame: frame(), key, form });
     let end = |key, problem| draw(&EndPreviousPage { frame: frame(), key, problem });
     let unsure = "We could not confirm that the old secret has ended. It may still work: end it again.";
-    let two = vec![rotated(false), rotated(true), row("Staging", "tT0c", 20, LastUsed::NeverForLong)];
+    let two = vec![rotated(false), rotated(true), row("Staging", "tT0c", 20, LastUsed::Never)];
     vec![
         ("rotate-list", settings("Agency", section(two, past_keys()), vec![])),
         ("rotate-created", settings("Agency", new_secret, vec![])),

@@ -51,8 +51,8 @@ fn bars(id: &'static str, title: &str, series: Vec<(Slot, Vec<u64>)>, limit: Opt
 fn counted(keys: usize) -> Counted {
     let slots = |series: u64| (0..BARS).map(|bar| traffic(series, bar)).collect::<Vec<_>>();
     let by_key = (0..keys).map(|key| (Slot::Key(key), slots(key as u64))).collect();
-    let away = |which: usize| (0..BARS).map(|bar| turned_away(bar)[which]).collect::<Vec<_>>();
-    let away = vec![(Slot::Limited, away(0)), (Slot::Refused, away(1))];
+    let (limited, refused) = (0..BARS).map(turned_away).map(|[limited, refused]| (limited, refused)).unzip();
+    let away = vec![(Slot::Limited, limited), (Slot::Refused, refused)];
     let figure = |label, value: &str, meaning| Figure { label, value: value.to_owned(), meaning };
     let row = |bar: u64| {
         let start = Timestamp::from_unix_ms(NOW_MS - i64::try_from(BARS - bar).unwrap() * DAY_MS);
@@ -70,9 +70,9 @@ fn counted(keys: usize) -> Counted {
             refused: turned_away(bar)[1].to_string(),
         }
     };
-    let series = (0..keys).map(|place| SeriesRow {
+    let series = NAMES.iter().take(keys).enumerate().map(|(place, name)| SeriesRow {
         slot: Slot::Key(place),
-        name: NAMES[place].to_owned(),
+        name: (*name).to_owned(),
         address: (place < 5).then(|| "/settings/api-keys/key_1?range=30d".to_owned()),
         past: place == 4,
         allowed: "31,900".to_owned(),

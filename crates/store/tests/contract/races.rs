@@ -226,7 +226,7 @@ async fn rotations_creates_and_revocations_that_race_leave_two_secrets_and_five_
         assert_eq!(ends.iter().filter(|end| end.is_none()).count(), 1, "{ends:?}");
         assert!(ends.iter().filter(|end| **end == Some(true)).count() <= 1, "{ends:?}");
     }
-    assert_eq!(store.verify_audit_chain().await.unwrap().broken_at, None);
+    assert_eq!(store.verify_audit_chain().await.unwrap().broken_at(), None);
 }
 
 async fn racing_rotations_with_one_idempotency_key_rotate_once(database: &TestDatabase) {

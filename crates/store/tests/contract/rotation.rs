@@ -224,7 +224,7 @@ async fn what_is_not_active_gets_no_new_secret(database: &TestDatabase) {
     assert!(matches!(rotate_at(&expiring, 50).await, Err(Error::KeyNotActive)));
     store.revoke_key(gone.id, RevokedReason::User, None, change(2), event(Action::KeyRevoked)).await.unwrap();
     assert!(matches!(rotate_at(&gone, 3).await, Err(Error::KeyNotActive)));
-    let update = |update| store.update_account(owner.id, update, change(4), |_, _| Vec::new());
+    let update = |update| store.update_account(owner.id, update, change(4), |_, _, _| Vec::new());
     update(AccountUpdate { plan: Some(plan_id("starter")), ..AccountUpdate::default() }).await.unwrap();
     assert!(matches!(rotate_at(&good, 5).await, Err(Error::PlanRequired)));
     let suspend = AccountUpdate { status: Some(AccountStatus::Suspended), ..AccountUpdate::default() };
@@ -239,7 +239,7 @@ async fn a_refused_rotation_leaves_no_trace(database: &TestDatabase) {
     let (made, old) = key(&store, owner.id, 1).await;
     rotate(&store, &made, 900, 2).await;
     let update = AccountUpdate { plan: Some(plan_id("starter")), ..AccountUpdate::default() };
-    store.update_account(owner.id, update, change(3), |_, _| Vec::new()).await.unwrap();
+    store.update_account(owner.id, update, change(3), |_, _, _| Vec::new()).await.unwrap();
     let before = (store.find_key(made.id).await.unwrap(), store.feed_head().await.unwrap());
     let events = store.list_events(None, 1, None).await.unwrap();
     let idempotency = Idempotency { digest: digest(), fingerprint: digest() };
