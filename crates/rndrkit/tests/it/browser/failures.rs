@@ -33,13 +33,15 @@ async fn without_its_database_the_dashboard_says_so_and_comes_back() {
     assert!(!ada.sees("No requests").await, "what is not known looks like nothing");
 
     postgres.start().await;
-    ada.wait("the settings", async || {
+    ada.wait("the page that was asked for", async || {
         if ada.can_press("Try again").await {
             ada.press("Try again").await;
         }
-        ada.sees("0 of 5").await
+        ada.sees("No requests in the last 30 days").await
     })
     .await;
+    ada.open("/settings").await;
+    ada.see("0 of 5").await;
     let secret = ada.create_key("Reports").await;
     // Pages need the database; a decision needs a beat as well, which comes within a second.
     assert!(server.eventually(async |server: &Server| server.is_ready().await).await);

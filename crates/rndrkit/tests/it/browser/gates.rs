@@ -6,7 +6,9 @@ use super::looking::look_at;
 use super::person::{PASSWORD, Person, link};
 use crate::harness::Server;
 
+/// From a fresh page: what one attempt was told must not be taken for what the next one is.
 async fn wrong_password(ada: &Person) {
+    ada.open("/sign-in").await;
     ada.fill("E-mail", "ada@example.com").await;
     ada.fill("Password", "not the right one").await;
     ada.press("Sign in").await;

@@ -45,7 +45,10 @@ async fn make_the_first_account(ada: &Person, server: &Server) {
     ada.press("Create account").await;
     ada.see("Hello, Ada’s Studio").await;
     assert_eq!(ada.place().await, "/");
-    assert_eq!(ada.texts("nav > ul > li > a").await, ["Overview", "Billing", "Settings"]);
+    assert_eq!(
+        ada.texts("nav > ul > li > a").await,
+        ["Overview", "Usage", "Activity", "Billing", "Settings"]
+    );
 }
 
 async fn find_no_access_on_starter(ada: &Person) {

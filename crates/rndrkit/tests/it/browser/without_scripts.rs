@@ -95,7 +95,7 @@ async fn a_refused_request_is_explained_by_a_plain_form() {
     ada.see("The same request on the Agency and Agency+ plans.").await;
     ada.see("Nightly export").await;
     ada.press("Upgrading").await;
-    ada.arrive("/billing").await;
+    ada.arrive("/billing#upgrading").await;
     ada.leave().await;
 }
 
