@@ -67,13 +67,12 @@ pub struct ListKeysArgs {
 
 /// `key label`.
 #[derive(Debug, Args)]
-#[group(id = "change", required = true, multiple = true, args = ["name", "environment", "no_environment"])]
 pub struct LabelKeyArgs {
     /// Key id
     #[arg(value_name = "KEY_ID")]
     pub key: String,
     /// What the key is for
-    #[arg(long)]
+    #[arg(long, required_unless_present_any = ["environment", "no_environment"])]
     pub name: Option<String>,
     /// Where it is used, such as production, staging or CI/CD
     #[arg(long, value_name = "ENVIRONMENT")]

@@ -97,6 +97,10 @@ fn the_help_names_every_command() {
           --token-file <FILE>  File that holds the token, used when RNDRKIT_TOKEN is not set [default:
                                the data folder's]
     ");
+}
+
+#[test]
+fn the_help_of_commands_names_what_they_take() {
     assert_snapshot!(help_of(&["key", "create"]), @r#"
     Make a key and show its secret, this once
 
@@ -106,9 +110,9 @@ fn the_help_names_every_command() {
           --account <ACCOUNT>          Account id, or the account's e-mail address
           --name <NAME>                What the key is for, such as "CI/CD Pipeline"
           --environment <ENVIRONMENT>  Where it is used, such as production, staging or CI/CD
+          --json                       Print the API's JSON
           --expires-at <TIME>          When it ends by itself, such as 2030-01-31T12:00:00Z [default:
                                        never]
-          --json                       Print the API's JSON
           --config <FILE>              Configuration file [default: RNDRKIT_CONFIG, else ./rndrkit.toml
                                        if it is there]
       -h, --help                       Print help
