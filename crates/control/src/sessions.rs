@@ -248,7 +248,7 @@ mod tests {
         let handle = handle_of(&digest);
         assert_eq!(handle.len(), 2 * HANDLE_BYTES);
         assert_ne!(handle_of(&Digest::of("another")), handle);
-        let stored: String = digest.0.iter().map(|byte| format!("{byte:02x}")).collect();
+        let stored = digest.0.map(|byte| format!("{byte:02x}")).concat();
         assert!(!stored.contains(&handle) && handle != stored);
     }
 }

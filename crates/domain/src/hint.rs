@@ -243,7 +243,7 @@ mod tests {
     fn a_key_that_was_never_used_is_named_after_seven_days() {
         let never = |age| hints(KeyFacts { last_used_at: None, secret_created_at: ago(age), ..good() });
         assert_eq!(never(Duration::ZERO), []);
-        assert_eq!(never(NEVER_USED_AFTER - MS), []);
+        assert_eq!(never(NEVER_USED_AFTER.saturating_sub(MS)), []);
         assert_eq!(never(NEVER_USED_AFTER), [KeyHint::NeverUsed { days: 7 }]);
         assert_eq!(never(DAY * 100), [KeyHint::NeverUsed { days: 100 }], "never used stays never used");
     }
@@ -251,9 +251,9 @@ mod tests {
     #[test]
     fn an_unused_key_is_named_after_thirty_days_and_more_strongly_after_ninety() {
         let unused = |age| hints(KeyFacts { last_used_at: Some(ago(age)), ..good() });
-        assert_eq!(unused(UNUSED_AFTER - MS), []);
+        assert_eq!(unused(UNUSED_AFTER.saturating_sub(MS)), []);
         assert_eq!(unused(UNUSED_AFTER), [KeyHint::Unused { days: 30 }]);
-        assert_eq!(unused(LONG_UNUSED_AFTER - MS), [KeyHint::Unused { days: 89 }]);
+        assert_eq!(unused(LONG_UNUSED_AFTER.saturating_sub(MS)), [KeyHint::Unused { days: 89 }]);
         assert_eq!(unused(LONG_UNUSED_AFTER), [KeyHint::LongUnused { days: 90 }]);
     }
 
@@ -263,7 +263,7 @@ mod tests {
         let never = |age| KeyFacts { last_used_at: None, ..rotated(age) };
         let unused = |age| KeyFacts { last_used_at: Some(ago(DAY * 200)), ..rotated(age) };
         assert_eq!(hints(never(DAY)), []);
-        assert_eq!(hints(unused(UNUSED_AFTER - MS)), []);
+        assert_eq!(hints(unused(UNUSED_AFTER.saturating_sub(MS))), []);
         assert_eq!(hints(unused(UNUSED_AFTER)), [KeyHint::Unused { days: 200 }]);
         assert_eq!(hints(unused(LONG_UNUSED_AFTER)), [KeyHint::LongUnused { days: 200 }]);
     }
@@ -271,7 +271,7 @@ mod tests {
     #[test]
     fn rotation_is_due_by_the_age_of_the_newest_secret_and_never_when_so_set() {
         let aged = |age| KeyFacts { secret_created_at: ago(age), ..good() };
-        assert_eq!(hints(aged(DAY * 180 - MS)), []);
+        assert_eq!(hints(aged((DAY * 180).saturating_sub(MS))), []);
         assert_eq!(hints(aged(DAY * 180)), [KeyHint::RotationDue { days: 180 }]);
         assert_eq!(of_key(&aged(DAY * 1_000), None, now()), []);
         assert_eq!(of_key(&aged(DAY), Some(DAY), now()), [KeyHint::RotationDue { days: 1 }]);

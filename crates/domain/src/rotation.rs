@@ -124,7 +124,7 @@ mod tests {
         Stretch { first_at: ago(first), last_at: ago(last), longest_pause }
     }
 
-    fn used<'a>(old: Option<u64>, old_stretches: &'a [Stretch], new: Option<u64>) -> Uses<'a> {
+    fn used(old: Option<u64>, old_stretches: &[Stretch], new: Option<u64>) -> Uses<'_> {
         Uses { old_made_at: ago(900), old_last_at: old.map(ago), old_stretches, new_last_at: new.map(ago) }
     }
 

@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn axe_is_the_file_that_was_published() {
-        let digest: String = Digest::of(AXE).0.iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = Digest::of(AXE).0.map(|byte| format!("{byte:02x}")).concat();
         assert_eq!(digest, "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c");
     }
 

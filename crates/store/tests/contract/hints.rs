@@ -1,6 +1,7 @@
 //! Facts behind the dashboard's hints.
 
 use rndrkit_domain::id::{AccountId, KeyId};
+use rndrkit_domain::time::Timestamp;
 use rndrkit_domain::usage::{UsageCounts, UsageDelta};
 use rndrkit_store::MinutePeak;
 use rndrkit_testkit::database::TestDatabase;
@@ -54,7 +55,7 @@ async fn a_key_is_named_when_it_was_used_from_more_networks_than_said(database: 
     for (key_id, account_id, networks) in seen {
         for network in 0..networks {
             // The same network twice is one.
-            for slot in [at(600), at(1_200)].map(|slot| slot.unix_ms()) {
+            for slot in [at(600), at(1_200)].map(Timestamp::unix_ms) {
                 let row = format!(
                     "INSERT INTO key_networks (key_id, slot, network, account_id)
                      VALUES ('{key_id}', {slot}, '192.0.{network}.0/24', '{account_id}')"

@@ -252,7 +252,7 @@ async fn the_mail_of_an_hour_is_bounded(database: &TestDatabase) {
         tell(10).await.unwrap();
     }
     assert_eq!(claim_all(&store, 10).await.len(), 100);
-    let (events, _) = (store.list_events(Some(owner.id), 1_000, None).await.unwrap(), ());
+    let events = store.list_events(Some(owner.id), 1_000, None).await.unwrap();
     assert_eq!(events.items.len(), 120, "all are in the trail");
     tell(3_611).await.unwrap();
     assert_eq!(store.mail_backlog().await.unwrap().waiting, 101, "the next hour has its own");

@@ -196,7 +196,7 @@ async fn rotations_creates_and_revocations_that_race_leave_two_secrets_and_five_
         let (store, new, key) = (store.clone(), new_key(owner.id), keys[index % 2].clone());
         async move {
             match index % 6 {
-                0 | 1 | 2 | 3 => {
+                0..=3 => {
                     let rotation = crate::rotation::rotation(&key, [0, 900, 3_600][index % 3]);
                     store.rotate_key(rotation, None, change(2), event(Action::KeyRotated)).await.map(|_| ())
                 }

@@ -65,12 +65,15 @@ async fn end(store: &Store, key: &ApiKey, seconds: u64) -> Committed<ApiKey> {
 }
 
 /// When a secret ends by itself, as a verifier hears it; the outer none for an unknown secret.
+#[allow(clippy::option_option, reason = "no secret, or a secret without an end")]
 async fn end_of(store: &Store, secret: Digest) -> Option<Option<Timestamp>> {
     store.load_key(secret).await.unwrap().found.map(|facts| facts.ends_at)
 }
 
+#[allow(clippy::option_option, reason = "no secret, or a secret without an end")]
 const ENDED: Option<Option<i64>> = Some(Some(0));
 
+#[allow(clippy::option_option, reason = "no secret, or a secret without an end")]
 async fn end_ms(store: &Store, secret: Digest) -> Option<Option<i64>> {
     end_of(store, secret).await.map(|end| end.map(Timestamp::unix_ms))
 }
@@ -88,7 +91,7 @@ async fn a_rotated_key_keeps_its_id_and_shows_its_newer_mask(database: &TestData
     let previous = rotated.previous.clone().unwrap();
     assert_eq!((&previous.mask, previous.works_until), (&made.mask, at(50 + 3_600)));
     assert_eq!(store.find_key(made.id).await.unwrap().unwrap(), rotated);
-    assert_eq!(store.list_active_keys(owner.id, at(60)).await.unwrap(), [rotated.clone()]);
+    assert_eq!(store.list_active_keys(owner.id, at(60)).await.unwrap(), std::slice::from_ref(&rotated));
     for secret in [old, digest] {
         assert_eq!(store.load_key(secret).await.unwrap().found.unwrap().key_id, made.id);
     }
