@@ -125,7 +125,9 @@ fn a_request_refused_for_its_plan_or_a_suspension_takes_nothing_from_the_heap() 
 #[test]
 fn a_revoked_an_expired_and_an_unknown_key_take_nothing_from_the_heap() {
     none_is_taken("key_revoked", Some(KeyFacts { revoked: true, ..good_key() }));
-    none_is_taken("key_expired", Some(KeyFacts { ends_at: Some(Timestamp::from_unix_ms(1)), ..good_key() }));
+    let end = Some(Timestamp::from_unix_ms(1));
+    none_is_taken("key_expired", Some(KeyFacts { expires_at: end, ..good_key() }));
+    none_is_taken("key_revoked", Some(KeyFacts { ends_at: end, ..good_key() }));
     none_is_taken("invalid_key", None);
 }
 
