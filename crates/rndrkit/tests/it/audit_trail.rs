@@ -68,7 +68,8 @@ async fn an_export_proves_elsewhere_what_the_database_said_and_names_what_was_ch
 
     let key = std::fs::read_to_string(data.join("audit-signing-key")).unwrap();
     let public_key = AuditSigner::parse(key.trim()).unwrap().public_key().to_string();
-    assert!(server.log().contains(&public_key), "a start says with which key it signs");
+    let says_which = async |server: &Server| server.log().contains(&public_key);
+    assert!(server.eventually(says_which).await, "a start says with which key it signs");
     assert!(!server.log().contains(key.trim()));
     let url = format!("sqlite://{}", data.join("rndrkit.db").display());
     // Killed on the way, the trail is whole and goes on.

@@ -77,7 +77,10 @@ async fn a_restart_on_postgresql_keeps_everything() {
 async fn two_processes_share_a_database_and_what_is_deleted_on_one_is_refused_on_the_other() {
     let Some((first, database)) = server_or_notice().await else { return };
     let mut second = Server::start(&settings(database.url())).await;
-    assert!(second.log().contains("2 are there now; a change waits at most 6 s"), "{}", second.log());
+    // It answers before it has said all that it has to say.
+    let counted =
+        async |server: &Server| server.log().contains("2 are there now; a change waits at most 6 s");
+    assert!(second.eventually(counted).await, "{}", second.log());
     let account = first.account("ada@example.com", "agency").await;
     let (key, secret) = first.key(&account, "Production").await;
     for server in [&first, &second] {
