@@ -91,6 +91,12 @@ impl Denial {
         }
     }
 
+    /// Whether it says that the secret itself works no more. Such a request moves no last use.
+    #[must_use]
+    pub const fn is_of_ended_secret(self) -> bool {
+        matches!(self, Self::KeyRevoked | Self::SecretReplaced | Self::KeyExpired)
+    }
+
     /// Reads the code.
     #[must_use]
     pub fn parse(code: &str) -> Option<Self> {

@@ -163,12 +163,16 @@ impl Edge {
     }
 }
 
-/// Which secret a decision was about, if it is a known one. An admission brings that along; what is refused has
-/// time for reading the text once more.
+/// Which secret a decision was about, if it is a known one that has not ended: only such a one moves its last use,
+/// and so its last sighting. An admission brings that along; a refusal on account of the account has time for reading
+/// the text once more, and a flood of ended secrets costs nothing here.
 fn digest_of(verified: &Verified, text: &[u8]) -> Option<Digest> {
-    match &verified.watch {
-        Some(watch) => Some(*watch.digest()),
-        None => verified.decision.caller().map(|_| Digest::of_bytes(text)),
+    match (&verified.watch, &verified.decision) {
+        (Some(watch), _) => Some(*watch.digest()),
+        (None, Decision::Denied { denial, caller: Some(_), .. }) if !denial.is_of_ended_secret() => {
+            Some(Digest::of_bytes(text))
+        }
+        _ => None,
     }
 }
 
@@ -188,7 +192,7 @@ fn is_origin(route: &Route) -> bool {
 pub(crate) struct Judged {
     /// The decision.
     pub(crate) verified: Verified,
-    /// The secret, when it is a known one.
+    /// The secret, when it is a known one that has not ended.
     pub(crate) presented: Option<Digest>,
     /// When it was decided.
     pub(crate) at: Monotonic,

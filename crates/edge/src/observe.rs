@@ -75,11 +75,8 @@ impl Edge {
     /// Notes what a decision was about. Called by each door, after it.
     #[inline]
     pub(crate) fn note(&self, door: Door, judged: &Judged, presented: &Presented<'_>) {
-        let (Some(digest), Some(caller)) = (&judged.presented, judged.verified.decision.caller()) else {
-            return;
-        };
-        // Only a secret that is active moves its last use, and so its last sighting.
-        if !is_over(&judged.verified.decision) {
+        let Some(caller) = judged.verified.decision.caller() else { return };
+        if let Some(digest) = &judged.presented {
             self.observations.saw(digest, presented.client, judged.at, || Sighting {
                 digest: *digest,
                 key_id: caller.key_id,
@@ -150,11 +147,6 @@ impl Edge {
             shared: self.verifier.shares_budgets(),
         }
     }
-}
-
-/// Whether the key had ended when the request came.
-const fn is_over(decision: &Decision) -> bool {
-    matches!(decision, Decision::Denied { denial: Denial::KeyRevoked | Denial::KeyExpired, .. })
 }
 
 impl Door {
