@@ -102,12 +102,14 @@ async fn a_spent_budget_is_noted_with_its_numbers() {
 #[tokio::test]
 async fn each_cause_that_a_known_key_can_have_is_noted_and_only_active_secrets_are_seen() {
     let world = World::with(|_| {}).await;
-    let (revoked, expired, downgraded, suspended) = (world.key(), world.key(), world.key(), world.key());
+    let [revoked, replaced, expired, downgraded, suspended] = [(); 5].map(|()| world.key());
+    let ended = Some(rndrkit_domain::time::Timestamp::from_unix_ms(1));
     world.revoke(&revoked);
-    world.change(&expired, |facts| facts.expires_at = Some(rndrkit_domain::time::Timestamp::from_unix_ms(1)));
+    world.change(&replaced, |facts| facts.ends_at = ended);
+    world.change(&expired, |facts| facts.expires_at = ended);
     world.downgrade(&downgraded);
     world.suspend(&suspended);
-    for key in [&revoked, &expired, &downgraded, &suspended] {
+    for key in [&revoked, &replaced, &expired, &downgraded, &suspended] {
         ask(world.public, "GET /api/rk/account", &[&key.line()]).await;
     }
     for lines in [&[][..], &["X-Api-Key: nonsense"], &["X-Api-Key: a", "X-Api-Key: b"]] {
@@ -116,8 +118,9 @@ async fn each_cause_that_a_known_key_can_have_is_noted_and_only_active_secrets_a
     let (sightings, refusals) = noted(&world).await;
     let of = |id| refusals.iter().find(|refusal| refusal.key_id == id).unwrap();
     let told = |id| (of(id).code, of(id).facts.api_access, of(id).facts.account_status, of(id).facts.bucket);
-    assert_eq!(refusals.len(), 4);
+    assert_eq!(refusals.len(), 5);
     assert_eq!(told(revoked.id), (Denial::KeyRevoked, None, None, None));
+    assert_eq!(told(replaced.id), (Denial::SecretReplaced, None, None, None));
     assert_eq!(told(expired.id), (Denial::KeyExpired, None, None, None));
     let active = Some(AccountStatus::Active);
     assert_eq!(told(downgraded.id), (Denial::PlanRequired, Some(false), active, None));
