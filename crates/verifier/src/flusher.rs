@@ -1,13 +1,13 @@
 //! Carries counted use from memory to where it is stored.
 
 use std::future::Future;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::Counter;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::timeout;
 
+use crate::carry::{Flush, carry};
 use crate::meters;
 use crate::source::{SourceError, UsageSink};
 use crate::usage::{Batch, UsageBuffer};
@@ -18,13 +18,6 @@ const PART_DEADLINE: Duration = Duration::from_secs(5);
 /// Rows stored at once: few enough to hold up no change that waits for the database, and that a slow one takes
 /// them in time. A flush of all that may wait is some hundred of these.
 const ROWS_AT_ONCE: usize = 2_000;
-/// The shortest interval: nothing ticks at zero.
-const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
-/// Attempts of the last flush before the process ends.
-const FINAL_ATTEMPTS: u32 = 3;
-/// Pause between them.
-const FINAL_PAUSE: Duration = Duration::from_millis(200);
-
 /// Carries counted use to where it is stored, at an interval and once more at the end.
 pub struct Flusher {
     buffer: Arc<UsageBuffer>,
@@ -37,40 +30,12 @@ impl Flusher {
     /// Flushes `buffer` into `sink` each `interval`, from the beginning of one flush to that of the next. An interval
     /// of zero is one millisecond.
     pub fn new(buffer: Arc<UsageBuffer>, sink: Arc<dyn UsageSink>, interval: Duration) -> Self {
-        Self { buffer, sink, interval: interval.max(SHORTEST_INTERVAL), errors: meters::store_errors() }
+        Self { buffer, sink, interval, errors: meters::store_errors() }
     }
 
     /// Flushes until `shutdown` resolves, then once more: what the process counted is then stored.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
-        let mut shutdown = pin!(shutdown);
-        let mut ticks = interval(self.interval);
-        // A flush that took longer is followed by the next at once, and then the interval counts anew.
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // The first comes at once, when there is nothing yet.
-        ticks.tick().await;
-        loop {
-            tokio::select! {
-                biased;
-                () = &mut shutdown => break,
-                _ = ticks.tick() => {}
-            }
-            if let Err(error) = self.flush().await {
-                tracing::warn!(cause = error.cause(), "use was not stored; it is kept for the next flush");
-            }
-        }
-        self.flush_finally().await;
-    }
-
-    async fn flush_finally(&self) {
-        for attempt in 1..=FINAL_ATTEMPTS {
-            match self.flush().await {
-                Ok(()) => return,
-                Err(error) if attempt == FINAL_ATTEMPTS => {
-                    tracing::error!(cause = error.cause(), "the last use counted by this process is lost");
-                }
-                Err(_) => sleep(FINAL_PAUSE).await,
-            }
-        }
+        carry(&self, self.interval, shutdown).await;
     }
 
     /// Flushes once, now, in parts. What could not be stored stays in memory, and the first error is returned. A
@@ -107,6 +72,15 @@ impl Flusher {
             Err(_) => self.errors.increment(1),
         }
         stored
+    }
+}
+
+impl Flush for Flusher {
+    const NOT_STORED: &str = "use was not stored; it is kept for the next flush";
+    const LOST: &str = "the last use counted by this process is lost";
+
+    fn flush_once(&self) -> impl Future<Output = Result<(), SourceError>> + Send {
+        self.flush()
     }
 }
 

@@ -11,6 +11,7 @@ pub mod source;
 
 mod account;
 mod apply;
+mod carry;
 mod decide;
 mod entry;
 mod failures;

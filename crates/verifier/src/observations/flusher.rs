@@ -1,15 +1,15 @@
 //! Carries what was observed from memory to where it is stored.
 
 use std::future::Future;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::Counter;
 use rndrkit_domain::observation::{Refusal, Sighting};
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::timeout;
 
 use super::Observations;
+use crate::carry::{Flush, carry};
 use crate::meters;
 use crate::source::{ObservationSink, SourceError};
 
@@ -17,12 +17,6 @@ use crate::source::{ObservationSink, SourceError};
 const PART_DEADLINE: Duration = Duration::from_secs(5);
 /// Rows of a kind stored at once: few enough to hold up no change that waits for the database.
 const ROWS_AT_ONCE: usize = 1_000;
-/// The shortest interval: nothing ticks at zero.
-const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
-/// Attempts of the last flush before the process ends, and the pause between them.
-const FINAL_ATTEMPTS: u32 = 3;
-const FINAL_PAUSE: Duration = Duration::from_millis(200);
-
 /// Carries observations to where they are stored, at an interval and once more at the end.
 pub struct ObservationFlusher {
     buffer: Arc<Observations>,
@@ -34,38 +28,12 @@ pub struct ObservationFlusher {
 impl ObservationFlusher {
     /// Flushes `buffer` into `sink` each `interval`. An interval of zero is one millisecond.
     pub fn new(buffer: Arc<Observations>, sink: Arc<dyn ObservationSink>, interval: Duration) -> Self {
-        Self { buffer, sink, interval: interval.max(SHORTEST_INTERVAL), errors: meters::store_errors() }
+        Self { buffer, sink, interval, errors: meters::store_errors() }
     }
 
     /// Flushes until `shutdown` resolves, then once more.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
-        let mut shutdown = pin!(shutdown);
-        let mut ticks = interval(self.interval);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // The first comes at once, when there is nothing yet.
-        ticks.tick().await;
-        loop {
-            tokio::select! {
-                biased;
-                () = &mut shutdown => break,
-                _ = ticks.tick() => {}
-            }
-            if let Err(error) = self.flush().await {
-                tracing::warn!(
-                    cause = error.cause(),
-                    "observations were not stored; they are kept while there is room"
-                );
-            }
-        }
-        for attempt in 1..=FINAL_ATTEMPTS {
-            match self.flush().await {
-                Ok(()) => return,
-                Err(error) if attempt == FINAL_ATTEMPTS => {
-                    tracing::error!(cause = error.cause(), "the last observations of this process are lost");
-                }
-                Err(_) => sleep(FINAL_PAUSE).await,
-            }
-        }
+        carry(&self, self.interval, shutdown).await;
     }
 
     /// Flushes once, now, in parts. The first part that is not stored ends it: what is left goes back into memory. To
@@ -91,6 +59,15 @@ impl ObservationFlusher {
             Ok(stored) => stored,
             Err(_) => Err(SourceError::new("storing observations took too long")),
         }
+    }
+}
+
+impl Flush for ObservationFlusher {
+    const NOT_STORED: &str = "observations were not stored; they are kept while there is room";
+    const LOST: &str = "the last observations of this process are lost";
+
+    fn flush_once(&self) -> impl Future<Output = Result<(), SourceError>> + Send {
+        self.flush()
     }
 }
 
