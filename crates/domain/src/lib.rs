@@ -18,6 +18,7 @@ pub mod link;
 pub mod mail;
 pub mod node;
 pub mod notification;
+pub mod number;
 pub mod observation;
 pub mod place;
 pub mod plan;

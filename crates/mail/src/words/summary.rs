@@ -1,6 +1,7 @@
 //! The week, key by key.
 
 use rndrkit_domain::mail::{KeyWeek, WeeklySummary};
+use rndrkit_domain::number::grouped;
 
 use super::{Story, Words, typed};
 
@@ -39,17 +40,4 @@ fn line(key: &KeyWeek) -> String {
         grouped(key.limited),
         grouped(key.refused)
     )
-}
-
-/// `12,345`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }

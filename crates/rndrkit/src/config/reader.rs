@@ -2,6 +2,8 @@
 
 use std::ops::RangeInclusive;
 
+use rndrkit_domain::number::grouped;
+
 use super::catalog::{Setting, Shape};
 use super::mistake::{Mistake, Mistakes};
 use super::sources::Collected;
@@ -116,29 +118,4 @@ pub(super) fn whole_number(range: &RangeInclusive<u64>) -> String {
 pub(super) fn number_in(text: &str, range: &RangeInclusive<u64>) -> Option<u64> {
     let digits = text.replace('_', "");
     digits.parse().ok().filter(|number| range.contains(number))
-}
-
-/// Thousands set apart by commas.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() * 4 / 3);
-    for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_grouped_by_thousands() {
-        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (12_345_678, "12,345,678")] {
-            assert_eq!(grouped(number), text);
-        }
-    }
 }

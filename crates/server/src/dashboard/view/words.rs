@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rndrkit_control::Confirmation;
+pub use rndrkit_domain::number::grouped;
 use rndrkit_domain::time::Timestamp;
 
 use super::Moment;
@@ -17,20 +18,6 @@ const RELATIVE_DAYS: u64 = 30;
 #[must_use]
 pub fn count(number: u64, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{} {noun}s", grouped(number)) }
-}
-
-/// `3,000`.
-#[must_use]
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// `Agency`, `Agency and Agency+`, `Pro, Agency and Agency+`; joined by `conjunction`.
