@@ -30,6 +30,20 @@ const SUMS: &str = "CAST(sum(allowed) AS BIGINT) AS allowed, CAST(sum(limited) A
     CAST(sum(redirection) AS BIGINT) AS redirection, CAST(sum(client_error) AS BIGINT) AS client_error,
     CAST(sum(server_error) AS BIGINT) AS server_error";
 
+/// Stretches of period `$2` from `$3` until before `$4`, the oldest `$5` of them, of those whose column is `$1`. One
+/// statement for each column, so that SQLite uses an index.
+macro_rules! usage_of {
+    ($column:literal) => {
+        concat!(
+            "SELECT key_id, starts_at, allowed, limited, refused,
+                    successful, redirection, client_error, server_error FROM usage
+             WHERE ",
+            $column,
+            " = $1 AND period = $2 AND starts_at >= $3 AND starts_at < $4 ORDER BY starts_at, key_id LIMIT $5"
+        )
+    };
+}
+
 #[derive(FromQueryResult)]
 struct UsageRow {
     key_id: String,
@@ -105,10 +119,7 @@ impl Store {
         let rows: Vec<UsageRow> = self
             .reader()
             .all(
-                "SELECT key_id, starts_at, allowed, limited, refused,
-                        successful, redirection, client_error, server_error FROM usage
-                 WHERE account_id = $1 AND period = $2 AND starts_at >= $3 AND starts_at < $4
-                 ORDER BY starts_at, key_id LIMIT $5",
+                usage_of!("account_id"),
                 [text(account_id), text(period.as_str()), time(from), time(to), count(u64::from(limit))],
             )
             .await?;
@@ -126,10 +137,7 @@ impl Store {
         let rows: Vec<UsageRow> = self
             .reader()
             .all(
-                "SELECT key_id, starts_at, allowed, limited, refused,
-                        successful, redirection, client_error, server_error FROM usage
-                 WHERE key_id = $1 AND period = $2 AND starts_at >= $3 AND starts_at < $4
-                 ORDER BY starts_at LIMIT $5",
+                usage_of!("key_id"),
                 [text(key_id), text(period.as_str()), time(from), time(to), count(u64::from(limit))],
             )
             .await?;
