@@ -97,10 +97,19 @@ impl Denial {
         matches!(self, Self::KeyRevoked | Self::SecretReplaced | Self::KeyExpired)
     }
 
-    /// Reads the code.
+    /// The word that a stored refusal has for it: the code, and one of its own where two share a code.
     #[must_use]
-    pub fn parse(code: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|denial| denial.as_str() == code)
+    pub const fn stored(self) -> &'static str {
+        match self {
+            Self::SecretReplaced => "secret_replaced",
+            other => other.as_str(),
+        }
+    }
+
+    /// Reads that word.
+    #[must_use]
+    pub fn parse_stored(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|denial| denial.stored() == word)
     }
 }
 
@@ -148,5 +157,18 @@ impl Decision {
             Self::Allowed { .. } => "valid",
             Self::Denied { denial, .. } => denial.as_str(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Denial;
+
+    #[test]
+    fn the_word_that_a_denial_is_stored_by_reads_back() {
+        for denial in Denial::ALL {
+            assert_eq!(Denial::parse_stored(denial.stored()), Some(denial));
+        }
+        assert_eq!(Denial::parse_stored("whatever"), None);
     }
 }

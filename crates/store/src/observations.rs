@@ -211,7 +211,7 @@ async fn insert_refusals(
                 text(refusal.request_id),
                 text(refusal.key_id),
                 time(refusal.at),
-                text(refusal.code.as_str()),
+                text(refusal.code.stored()),
                 text(facts::write(&refusal.facts, plan_name)),
                 optional_text(refusal.ip),
                 optional_text(refusal.user_agent.as_ref()),

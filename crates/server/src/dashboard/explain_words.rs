@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rndrkit_api::error::ErrorCode;
 use rndrkit_domain::decision::Denial;
 use rndrkit_domain::observation::{BucketFacts, Door, Refusal, RefusalFacts};
 use rndrkit_domain::plan::{Plan, RateLimit};
@@ -52,18 +53,8 @@ pub(super) fn not_kept(made: Timestamp, refused: u64) -> String {
 }
 
 /// What such a refusal is answered; behind nginx the proxy's own configuration may say otherwise.
-pub(super) const fn status(code: Denial) -> u16 {
-    match code {
-        Denial::InvalidRequest => 400,
-        Denial::MissingKey
-        | Denial::InvalidKey
-        | Denial::KeyRevoked
-        | Denial::SecretReplaced
-        | Denial::KeyExpired => 401,
-        Denial::AccountSuspended | Denial::PlanRequired => 403,
-        Denial::RateLimited | Denial::TooManyFailures => 429,
-        Denial::Unavailable => 503,
-    }
+pub(super) fn status(code: Denial) -> u16 {
+    ErrorCode::parse(code.as_str()).unwrap_or(ErrorCode::Internal).status()
 }
 
 /// A refusal in two or three words.
@@ -74,6 +65,7 @@ pub(super) const fn name(code: Denial) -> &'static str {
         Denial::AccountSuspended => "Account suspended",
         Denial::KeyExpired => "Key expired",
         Denial::KeyRevoked => "Key deleted",
+        Denial::SecretReplaced => "Old secret",
         _ => "Refused",
     }
 }
@@ -101,14 +93,16 @@ pub(super) fn sentence(refusal: &Refusal, plan: &str) -> String {
         (Denial::RateLimited, Some(bucket)) => spent(&bucket, refusal.facts.cost),
         (Denial::RateLimited, None) => "The account’s rate limit was spent.".to_owned(),
         (Denial::PlanRequired, _) => {
-            format!("The key was good, but the account was on the {plan} plan, which does not include API access.")
+            format!(
+                "The key was good, but the account was on the {plan} plan, which does not include API access."
+            )
         }
         (Denial::AccountSuspended, _) => "The key was good, but the account was suspended.".to_owned(),
-        (Denial::KeyExpired, _) => {
-            "The secret had ended: its key had expired, or the key had been rotated and the old secret’s time was over."
-                .to_owned()
-        }
+        (Denial::KeyExpired, _) => "The secret had ended: its key had expired.".to_owned(),
         (Denial::KeyRevoked, _) => "The key had been deleted.".to_owned(),
+        (Denial::SecretReplaced, _) => {
+            "The key had been rotated, and the time of this old secret was over.".to_owned()
+        }
         (code, _) => format!("It was refused as {}.", code.as_str()),
     }
 }
@@ -132,7 +126,9 @@ pub(super) fn rule(refusal: &Refusal) -> String {
         }
         (Denial::PlanRequired, _) => "API keys work on plans that include API access.".to_owned(),
         (Denial::AccountSuspended, _) => "The keys of a suspended account are refused.".to_owned(),
-        (Denial::KeyExpired, _) => "A secret is refused once it has ended.".to_owned(),
+        (Denial::KeyExpired | Denial::SecretReplaced, _) => {
+            "A secret is refused once it has ended.".to_owned()
+        }
         (Denial::KeyRevoked, _) => "A deleted key is refused at once, and for good.".to_owned(),
         (code, _) => code.as_str().to_owned(),
     }
@@ -184,6 +180,9 @@ pub(super) fn ways(refusal: &Refusal, today: &Today<'_>) -> Vec<Way> {
                 "Nothing until whoever runs {} resumes the account. No retry helps.",
                 today.brand
             ))]
+        }
+        (Denial::SecretReplaced, _) => {
+            vec![way("The same request with the key’s newer secret, which was shown when it was rotated.")]
         }
         (Denial::KeyExpired | Denial::KeyRevoked, _) => vec![way_to(
             "The same request with a key that is active. No retry with this secret helps.",

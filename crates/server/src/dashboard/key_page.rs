@@ -11,6 +11,7 @@ use rndrkit_domain::time::Timestamp;
 
 use super::answer;
 use super::counted;
+use super::explain_words;
 use super::failure::Failure;
 use super::form::PageQuery;
 use super::key_actions::{key_id, plan_name};
@@ -74,13 +75,13 @@ fn refusal(api_access: bool, account: AccountStatus) -> Option<&'static str> {
 }
 
 fn refused(refusal: &Refusal, now: Timestamp) -> KeyRefusal {
-    let (status, why, advice) = in_words(refusal.code);
+    let (why, advice) = in_words(refusal.code);
     let request = [&refusal.facts.method, &refusal.facts.path];
     let request: Vec<&str> = request.into_iter().flatten().map(String::as_str).collect();
     KeyRefusal {
         request_id: refusal.request_id.to_string(),
         at: words::past(now, refusal.at),
-        status,
+        status: explain_words::status(refusal.code),
         why,
         advice,
         request: request.join(" "),
@@ -88,17 +89,18 @@ fn refused(refusal: &Refusal, now: Timestamp) -> KeyRefusal {
     }
 }
 
-/// What it was answered, why, and what to do about it.
-const fn in_words(code: Denial) -> (u16, &'static str, &'static str) {
+/// Why it was refused, and what to do about it.
+const fn in_words(code: Denial) -> (&'static str, &'static str) {
     match code {
         Denial::RateLimited => {
-            (429, "Above the rate limit", "Wait as long as Retry-After says, or spread the requests.")
+            ("Above the rate limit", "Wait as long as Retry-After says, or spread the requests.")
         }
-        Denial::PlanRequired => (403, "Plan without API access", "Upgrade to a plan that includes it."),
-        Denial::AccountSuspended => (403, "Account suspended", "Ask whoever suspended it."),
-        Denial::KeyRevoked => (401, "Deleted key", "Give whatever still sends it another key."),
-        Denial::KeyExpired => (401, "Expired", "Give whatever still sends it a new key."),
-        _ => (403, "Refused", "Look at the explanation."),
+        Denial::PlanRequired => ("Plan without API access", "Upgrade to a plan that includes it."),
+        Denial::AccountSuspended => ("Account suspended", "Ask whoever suspended it."),
+        Denial::KeyRevoked => ("Deleted key", "Give whatever still sends it another key."),
+        Denial::SecretReplaced => ("Old secret", "Give whatever still sends it the newer secret."),
+        Denial::KeyExpired => ("Expired", "Give whatever still sends it a new key."),
+        _ => ("Refused", "Look at the explanation."),
     }
 }
 

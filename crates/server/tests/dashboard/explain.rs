@@ -101,6 +101,7 @@ async fn the_other_causes_are_explained_as_they_were_and_with_what_passes_today(
         (Denial::AccountSuspended, "the account was suspended", "not suspended any more"),
         (Denial::KeyRevoked, "The key had been deleted.", "with a key that is active"),
         (Denial::KeyExpired, "The secret had ended", "with a key that is active"),
+        (Denial::SecretReplaced, "The key had been rotated", "newer secret"),
     ] {
         let page = browser.get(&asked(&refused(&app, (account, key), code, None).await)).await;
         page.says(StatusCode::OK, why);

@@ -65,7 +65,7 @@ impl RefusalRow {
             account_id: read_id(&self.account_id)?,
             key_id: read_id(&self.key_id)?,
             at: read_time(self.at),
-            code: Denial::parse(&self.code).ok_or_else(|| Error::corrupt("the code of a refusal"))?,
+            code: Denial::parse_stored(&self.code).ok_or_else(|| Error::corrupt("the code of a refusal"))?,
             facts: facts::read(&self.facts)?,
             ip: self.ip.as_deref().map(read_id).transpose()?,
             user_agent: self.user_agent,
