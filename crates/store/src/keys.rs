@@ -44,19 +44,31 @@ pub struct NewKey {
     pub mask: Mask,
 }
 
+/// The column `mask` for `api_keys AS k`: of the one secret without an end. By the time it was made an older one may
+/// look newer, on another node's clock.
+macro_rules! newest_mask {
+    () => {
+        "(SELECT s.mask FROM key_secrets AS s WHERE s.key_id = k.id AND s.ends_at IS NULL) AS mask"
+    };
+}
+pub(crate) use newest_mask;
+
 /// Columns of a [`KeyRow`] from `api_keys AS k`: the mask is that of the secret without an end, of which there is
 /// one; last use any secret's. The previous secret is the one with an end that nobody brought about: at most one.
 macro_rules! key_columns {
     () => {
-        "k.id, k.account_id, k.name, k.environment, k.created_at, k.expires_at, k.revoked_at, k.revoked_reason,
-         k.state_number,
-         (SELECT max(s.created_at) FROM key_secrets AS s WHERE s.key_id = k.id) AS secret_created_at,
-         (SELECT s.mask FROM key_secrets AS s WHERE s.key_id = k.id AND s.ends_at IS NULL) AS mask,
-         (SELECT s.mask FROM key_secrets AS s WHERE s.key_id = k.id AND s.ends_at > 0
-             ORDER BY s.digest LIMIT 1) AS previous_mask,
-         (SELECT s.ends_at FROM key_secrets AS s WHERE s.key_id = k.id AND s.ends_at > 0
-             ORDER BY s.digest LIMIT 1) AS previous_ends_at,
-         (SELECT max(u.last_used_at) FROM key_usage AS u WHERE u.key_id = k.id) AS last_used_at"
+        concat!(
+            "k.id, k.account_id, k.name, k.environment, k.created_at, k.expires_at, k.revoked_at, k.revoked_reason,
+             k.state_number,
+             (SELECT max(s.created_at) FROM key_secrets AS s WHERE s.key_id = k.id) AS secret_created_at, ",
+            $crate::keys::newest_mask!(),
+            ",
+             (SELECT s.mask FROM key_secrets AS s WHERE s.key_id = k.id AND s.ends_at > 0
+                 ORDER BY s.digest LIMIT 1) AS previous_mask,
+             (SELECT s.ends_at FROM key_secrets AS s WHERE s.key_id = k.id AND s.ends_at > 0
+                 ORDER BY s.digest LIMIT 1) AS previous_ends_at,
+             (SELECT max(u.last_used_at) FROM key_usage AS u WHERE u.key_id = k.id) AS last_used_at"
+        )
     };
 }
 pub(crate) use key_columns;

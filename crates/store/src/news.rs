@@ -12,6 +12,7 @@ use sea_orm::FromQueryResult;
 use crate::audit;
 use crate::change::Change;
 use crate::error::Error;
+use crate::keys::newest_mask;
 use crate::open::Store;
 use crate::outbox;
 use crate::sql::Transaction;
@@ -357,16 +358,18 @@ async fn summarize(
     // PostgreSQL adds up to numbers of any length.
     let rows: Vec<WeekRow> = tx
         .all(
-            "SELECT k.name,
-                    (SELECT s.mask FROM key_secrets AS s WHERE s.key_id = k.id
-                     ORDER BY s.created_at DESC, s.digest LIMIT 1) AS mask,
+            concat!(
+                "SELECT k.name, ",
+                newest_mask!(),
+                ",
                     CAST(COALESCE(sum(u.allowed), 0) AS BIGINT) AS allowed,
                     CAST(COALESCE(sum(u.limited), 0) AS BIGINT) AS limited,
                     CAST(COALESCE(sum(u.refused), 0) AS BIGINT) AS refused
              FROM api_keys AS k LEFT JOIN usage AS u
                  ON u.key_id = k.id AND u.period = 'day' AND u.starts_at >= $2 AND u.starts_at < $3
              WHERE k.account_id = $1 AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > $4)
-             GROUP BY k.id, k.name ORDER BY 3 DESC, k.name, k.id LIMIT $5",
+             GROUP BY k.id, k.name ORDER BY 3 DESC, k.name, k.id LIMIT $5"
+            ),
             [text(account_id), time(from), time(to), time(change.at), SUMMARY_KEYS.into()],
         )
         .await?;

@@ -11,6 +11,7 @@ use sea_orm::{DbBackend, FromQueryResult};
 use crate::audit::{EVENT_BY_ID, EventRow};
 use crate::change::Change;
 use crate::error::Error;
+use crate::keys::newest_mask;
 use crate::open::Store;
 use crate::sql::{NumberRow, Transaction};
 use crate::value::{count, optional_text, read_count, read_id, read_small, read_time, text, time};
@@ -228,9 +229,7 @@ impl Store {
         let key: Option<NamedKeyRow> = self
             .reader()
             .optional(
-                "SELECT k.name, (SELECT s.mask FROM key_secrets AS s WHERE s.key_id = k.id
-                                 ORDER BY s.created_at DESC, s.digest LIMIT 1) AS mask
-                 FROM api_keys AS k WHERE k.id = $1",
+                concat!("SELECT k.name, ", newest_mask!(), " FROM api_keys AS k WHERE k.id = $1"),
                 [text(&event.target_id)],
             )
             .await?;
