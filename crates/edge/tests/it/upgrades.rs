@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rndrkit_domain::time::{Clock, Timestamp};
 use rndrkit_edge::{KeyRule, Limits, Route};
 use tokio::net::TcpStream;
 
@@ -85,6 +86,26 @@ async fn a_revoked_key_loses_its_websocket_and_another_keeps_its_own() {
     doomed.send("before").await;
     assert_eq!(doomed.exactly(6).await, b"before");
     world.revoke(&ended);
+    assert!(doomed.is_closed().await);
+    other.send("after").await;
+    assert_eq!(other.exactly(5).await, b"after");
+}
+
+#[tokio::test]
+async fn an_old_secret_that_is_ended_loses_its_websocket_and_the_new_one_keeps_its_own() {
+    let upstream = echo().await;
+    let world = World::over(&upstream).await;
+    let old = world.key();
+    let new = world.other_secret_of(&old);
+    let (mut doomed, _) = open(&world, &old.line()).await;
+    let (mut other, _) = open(&world, &new.line()).await;
+    // As a rotation writes it: the old one works a little longer. The change alone cuts nobody.
+    let later = world.clock.now().plus(Duration::from_secs(3_600));
+    world.change(&old, |facts| facts.ends_at = Some(later));
+    doomed.send("before").await;
+    assert_eq!(doomed.exactly(6).await, b"before");
+    // And as *End now* writes it.
+    world.change(&old, |facts| facts.ends_at = Some(Timestamp::from_unix_ms(0)));
     assert!(doomed.is_closed().await);
     other.send("after").await;
     assert_eq!(other.exactly(5).await, b"after");

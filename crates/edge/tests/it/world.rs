@@ -233,6 +233,13 @@ impl World {
         key
     }
 
+    /// Another secret of the same key, as a rotation makes it.
+    pub(crate) fn other_secret_of(&self, key: &TestKey) -> TestKey {
+        let other = TestKey { id: key.id, ..self.key_of(key.account) };
+        self.source.stored.lock().keys.get_mut(&other.digest).unwrap().key_id = key.id;
+        other
+    }
+
     /// Changes what is stored about a key, and says so in the feed.
     pub(crate) fn change(&self, key: &TestKey, change: impl FnOnce(&mut KeyFacts)) {
         let number = {
