@@ -98,6 +98,14 @@ impl Context {
         }
     }
 
+    /// The account that a thing to be changed must belong to; none for the operator, who may change any account's.
+    pub(crate) fn only_account(&self) -> Result<Option<AccountId>, Error> {
+        match &self.principal {
+            Principal::User { account_id, .. } => Ok(Some(*account_id)),
+            _ => self.require_operator(Scope::Admin).map(|()| None),
+        }
+    }
+
     /// The operator, a user of this very account, or the holder of one of its keys.
     pub(crate) fn require_reader_of(&self, account: AccountId) -> Result<(), Error> {
         match &self.principal {

@@ -5,12 +5,11 @@ use rndrkit_domain::id::KeyId;
 use rndrkit_domain::key::ApiKey;
 use rndrkit_domain::text::{Environment, Name};
 use rndrkit_domain::time::Timestamp;
-use rndrkit_domain::token::Scope;
 use rndrkit_store::KeyUpdate;
 
 use crate::accounts::Checks;
 use crate::event::Subject;
-use crate::{Context, Control, Error, Principal};
+use crate::{Context, Control, Error};
 
 /// Changes to the words of a key as somebody typed them; none = stays.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -29,12 +28,7 @@ impl Control {
         id: KeyId,
         patch: KeyPatch<'_>,
     ) -> Result<ApiKey, Error> {
-        let only_account = if let Principal::User { account_id, .. } = &context.principal {
-            Some(*account_id)
-        } else {
-            context.require_operator(Scope::Admin)?;
-            None
-        };
+        let only_account = context.only_account()?;
         let update = check_patch(patch)?;
         let (control, context) = (self.clone(), context.clone());
         self.to_the_end(async move {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use rndrkit_domain::audit::Action;
-use rndrkit_domain::id::{AccountId, KeyId};
+use rndrkit_domain::id::KeyId;
 use rndrkit_domain::key::ApiKey;
 use rndrkit_domain::key_text::{self, Digest, Mask};
 use rndrkit_domain::observation::{SECRET_HOUR, SecretHour};
@@ -15,7 +15,7 @@ use rndrkit_store::{Error as StoreError, KeySecret, NewSecret, Rotation};
 
 use crate::event::Subject;
 use crate::idempotency::{Begin, repeated_resource};
-use crate::{Confirmation, Context, Control, Created, Error, IdempotencyRequest, Principal};
+use crate::{Confirmation, Context, Control, Created, Error, IdempotencyRequest};
 
 /// The most keys of a list whose old secrets are looked into. Few accounts have more keys, and fewer rotate them all
 /// at once; of the others their own page shows it.
@@ -71,7 +71,7 @@ impl Control {
         overlap_seconds: Option<u64>,
         idempotency: Option<IdempotencyRequest<'_>>,
     ) -> Result<Created<RotatedKey>, Error> {
-        let only_account = only_account(context)?;
+        let only_account = context.only_account()?;
         let wanted = idempotency.map(|request| request.fingerprint);
         let route = format!("keys/{id}/rotate");
         let place = match self.begin_create(context, &route, idempotency).await? {
@@ -183,7 +183,7 @@ impl Control {
 
     /// Ends the old secret of a rotated key. Answers when no node accepts it any more; repeating it confirms anew.
     pub async fn end_previous(&self, context: &Context, id: KeyId) -> Result<EndedPrevious, Error> {
-        let only_account = only_account(context)?;
+        let only_account = context.only_account()?;
         let (control, context) = (self.clone(), context.clone());
         self.to_the_end(async move {
             let at = control.now();
@@ -195,14 +195,6 @@ impl Control {
             Ok(EndedPrevious { key: committed.value, confirmation })
         })
         .await
-    }
-}
-
-/// Whose key it must be; none for the operator, who may have any.
-fn only_account(context: &Context) -> Result<Option<AccountId>, Error> {
-    match &context.principal {
-        Principal::User { account_id, .. } => Ok(Some(*account_id)),
-        _ => context.require_operator(Scope::Admin).map(|()| None),
     }
 }
 
