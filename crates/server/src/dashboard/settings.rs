@@ -87,7 +87,14 @@ pub(super) async fn draw(
     status: StatusCode,
     extra: Extra,
 ) -> Result<Response, Failure> {
-    let read = match state.control().key_overview_with_hints(&who.context, who.account.id).await {
+    // None of the three sections needs another: they are read side by side.
+    let saved = extra.done.saved == "notifications";
+    let (read, notifications, account) = tokio::join!(
+        state.control().key_overview_with_hints(&who.context, who.account.id),
+        notifications::section(state, who, saved),
+        account::section(state, who, extra.account),
+    );
+    let read = match read {
         Ok(overview) => Some(overview),
         // A new secret is shown whatever else fails: there is no second chance.
         Err(error) if extra.created.is_some() || matches!(error, Error::Unavailable(_)) => {
@@ -109,9 +116,6 @@ pub(super) async fn draw(
     let mut keys = section(state, who, overview, &hints.unwrap_or_default()).await;
     keys.notices.extend(extra.notice.into_iter().chain(done));
     (keys.created, keys.repeated) = (extra.created, extra.repeated);
-    let saved = extra.done.saved == "notifications";
-    let notifications = notifications::section(state, who, saved).await;
-    let account = account::section(state, who, extra.account).await;
     let view = SettingsPage { frame, keys, notifications, account };
     Ok(answer::page(status, &view))
 }
