@@ -30,8 +30,8 @@ use super::visitor::SignedIn;
 const DAY: Duration = Duration::from_secs(86_400);
 /// A form sent twice waits for its first sending this often, this long each time: as long as a create may
 /// take, and no longer than a person waits.
-pub(super) const FIRST_SENDING_CHECKS: u32 = 20;
-pub(super) const FIRST_SENDING_PAUSE: Duration = Duration::from_millis(150);
+const FIRST_SENDING_CHECKS: u32 = 20;
+const FIRST_SENDING_PAUSE: Duration = Duration::from_millis(150);
 
 /// The form *Create API Key* as typed.
 #[derive(Deserialize, Default)]
@@ -127,10 +127,18 @@ async fn send(
     let once = IdempotencyRequest { key: &typed.form_id, fingerprint: typed.fingerprint() };
     // A form without its number (not one of our pages) still makes a key, only without that protection.
     let once = (!typed.form_id.is_empty()).then_some(once);
+    let (context, account) = (&who.context, who.account.id);
+    after_first_sending(|| state.control().create_key(context, account, typed.label(), expires_at, once))
+        .await
+}
+
+/// Makes a form's call, again and again while a first sending of the same form is under way.
+pub(super) async fn after_first_sending<T, F>(mut call: impl FnMut() -> F) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
     for _ in 0..FIRST_SENDING_CHECKS {
-        let created =
-            state.control().create_key(&who.context, who.account.id, typed.label(), expires_at, once).await;
-        match created {
+        match call().await {
             Err(Error::IdempotencyInProgress) => tokio::time::sleep(FIRST_SENDING_PAUSE).await,
             done => return done,
         }

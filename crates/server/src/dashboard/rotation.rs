@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::answer::{self, see_other};
 use super::failure::Failure;
 use super::form::PageForm;
-use super::key_actions::{FIRST_SENDING_CHECKS, FIRST_SENDING_PAUSE, key_id, plan_name};
+use super::key_actions::{after_first_sending, key_id, plan_name};
 use super::settings::{self, Extra, frame, key_row, new_form_id};
 use super::state::DashboardState;
 use super::told;
@@ -92,13 +92,7 @@ async fn send(
     let once = IdempotencyRequest { key: &chosen.form_id, fingerprint: Digest::of(&chosen.overlap) };
     // A form without its number (not one of our pages) still rotates, only without that protection.
     let once = (!chosen.form_id.is_empty()).then_some(once);
-    for _ in 0..FIRST_SENDING_CHECKS {
-        match state.control().rotate_key(&who.context, id, Some(seconds), once).await {
-            Err(Error::IdempotencyInProgress) => tokio::time::sleep(FIRST_SENDING_PAUSE).await,
-            done => return done,
-        }
-    }
-    Err(Error::IdempotencyInProgress)
+    after_first_sending(|| state.control().rotate_key(&who.context, id, Some(seconds), once)).await
 }
 
 async fn show_rotated(
