@@ -14,8 +14,8 @@ use crate::config::Retention;
 
 /// How often the recorder is tidied.
 const METRICS_EVERY: Duration = Duration::from_secs(5);
-/// How often sessions and waiting mail are counted at most, and only when somebody looks at the metrics: an idle node asks the
-/// database nothing but its beats.
+/// How often sessions and waiting mail are counted at most, and only when somebody looks at the metrics: an idle node
+/// asks the database nothing but its beats.
 const SESSIONS_EVERY: Duration = Duration::from_secs(60);
 /// How often old rows are looked for.
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
@@ -28,6 +28,7 @@ const PRUNE_PAUSE: Duration = Duration::from_millis(100);
 const FEED_KEPT_FOR: Duration = Duration::from_secs(3_600);
 /// Counts by the minute and by the hour.
 const MINUTES_KEPT_FOR: Duration = Duration::from_secs(48 * 3_600);
+const HOURS_KEPT_FOR: Duration = Duration::from_secs(14 * 86_400);
 /// Mail that was sent, or will never be: long enough to answer "was I told?".
 const MAIL_KEPT_FOR: Duration = Duration::from_secs(30 * 86_400);
 /// What was told once: longer than anything of it could be found again.
@@ -36,7 +37,6 @@ const TOLD_KEPT_FOR: Duration = Duration::from_secs(30 * 86_400);
 const NEWS_EVERY: Duration = Duration::from_secs(600);
 /// The first time, when whoever started the server has seen that it runs.
 const NEWS_AFTER: Duration = Duration::from_secs(30);
-const HOURS_KEPT_FOR: Duration = Duration::from_secs(14 * 86_400);
 /// What was observed: from which networks keys were used, when secrets were in use, refusals, and who last
 /// presented a secret. Each as long as somebody is shown it; an address is not kept for its own sake.
 const NETWORKS_KEPT_FOR: Duration = Duration::from_secs(48 * 3_600);
