@@ -7,9 +7,10 @@ use rndrkit_domain::audit::{Action, Origin};
 use rndrkit_domain::key_text::Digest;
 use rndrkit_domain::text::Email;
 use rndrkit_domain::time::Timestamp;
-use rndrkit_store::{AskingLimit, EmailChangeRecord, Error as StoreError, NewEmailChange};
+use rndrkit_store::{AskingLimit, EmailChangeRecord, Error as StoreError, NewEmailChange, Proven};
 
 use crate::event::Subject;
+use crate::password_change::wrong_password;
 use crate::sessions::Seated;
 use crate::{Context, Control, Error};
 
@@ -51,21 +52,18 @@ impl Control {
         if email == user.email {
             return Err(Error::invalid("email", "You sign in with this address already."));
         }
-        self.check_current_password(user, current_password, &context.origin).await?;
+        let hash = self.check_current_password(user, current_password, &context.origin).await?;
+        let proven =
+            Proven { account_id: asker.account_id, user_id: user.id, session: asker.session, hash: &hash };
         let at = self.now();
         let secret = self.link_secret();
         let url = format!("{}/confirm-email?link={}", self.settings().public_url, secret.reveal());
-        let new = NewEmailChange {
-            digest: secret.digest(),
-            user_id: user.id,
-            account_id: asker.account_id,
-            email,
-            expires_at: at.plus(LINK_LIFETIME),
-        };
+        let new = NewEmailChange { digest: secret.digest(), email, expires_at: at.plus(LINK_LIFETIME) };
         let limit = AskingLimit { times: ASKED_AT_MOST, since: at.minus(LINK_LIFETIME) };
         let action = Action::UserEmailChangeAsked;
         let event = self.event(context, at, action, Some(asker.account_id), Subject::User(user.id));
-        match self.store().ask_email_change(new, &url, limit, self.change(at), event).await {
+        match self.store().ask_email_change(proven, new, &url, limit, self.change(at), event).await {
+            Err(StoreError::PasswordChanged) => Err(wrong_password()),
             Err(StoreError::TooManyEmailChanges) => Err(Error::invalid(
                 "email",
                 "You have asked for several addresses within an hour. Wait an hour and ask again.",

@@ -3,7 +3,7 @@
 use rndrkit_domain::account::User;
 use rndrkit_domain::audit::{Action, Origin};
 use rndrkit_domain::key_text::Digest;
-use rndrkit_store::{Error as StoreError, PasswordChange};
+use rndrkit_store::{Error as StoreError, Proven};
 
 use crate::event::Subject;
 use crate::sessions::Seated;
@@ -37,10 +37,10 @@ impl Control {
         let control = self.clone();
         self.to_the_end(async move {
             let (expires_at, fresh) = (opening.seed.expires_at, opening.seed.digest);
-            let (old_hash, new_hash) = (old_hash.as_str(), new_hash.as_str());
-            let new = PasswordChange { account_id, user_id: user.id, session, old_hash, new_hash };
+            let proven = Proven { account_id, user_id: user.id, session, hash: &old_hash };
             let change = control.change(at);
-            if let Err(error) = control.store().change_password(new, opening.seed, change, event).await {
+            let changed = control.store().change_password(proven, &new_hash, opening.seed, change, event);
+            if let Err(error) = changed.await {
                 match error {
                     StoreError::OutcomeUnknown(_) => {}
                     StoreError::PasswordChanged => return Err(wrong_password()),
@@ -82,6 +82,6 @@ impl Control {
     }
 }
 
-fn wrong_password() -> Error {
+pub(crate) fn wrong_password() -> Error {
     Error::invalid("current_password", "This is not your current password.")
 }

@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::feed::{self, News};
 use crate::open::Store;
 use crate::outbox;
-use crate::passwords;
+use crate::passwords::{self, Proven};
 use crate::sql::{NumberRow, TextRow, Transaction};
 use crate::users;
 use crate::value::{count, digest, read, read_id, read_time, text, time};
@@ -29,10 +29,6 @@ use crate::value::{count, digest, read, read_id, read_time, text, time};
 pub struct NewEmailChange {
     /// Digest of the link that confirms it.
     pub digest: Digest,
-    /// Whose address.
-    pub user_id: UserId,
-    /// Their account.
-    pub account_id: AccountId,
     /// The new address.
     pub email: Email,
     /// When the link stops working.
@@ -167,6 +163,7 @@ impl Store {
     /// that the address is taken, and word of it to the address so far.
     pub async fn ask_email_change(
         &self,
+        proven: Proven<'_>,
         new: NewEmailChange,
         link_url: &str,
         limit: AskingLimit,
@@ -174,8 +171,8 @@ impl Store {
         event: NewEvent,
     ) -> Result<(), Error> {
         let tx = self.begin().await?;
-        accounts::lock(&tx, new.account_id).await?;
-        let user = users::find(&tx, new.user_id).await?.ok_or(Error::NotFound)?;
+        passwords::lock_proven(&tx, &proven).await?;
+        let user = users::find(&tx, proven.user_id).await?.ok_or(Error::NotFound)?;
         let asked: NumberRow = tx
             .one(
                 "SELECT count(*) AS value FROM email_changes WHERE user_id = $1 AND created_at > $2",

@@ -80,7 +80,7 @@ pub use news::{EndingKey, ReachedLimit, RestingKey};
 pub use notifications::NotificationChoices;
 pub use open::{OpenOptions, Store};
 pub use page::{Page, PageRequest};
-pub use passwords::PasswordChange;
+pub use passwords::Proven;
 pub use relabel::KeyUpdate;
 pub use rotate::{KeySecret, NewSecret, Rotation};
 pub use schema::SchemaStatus;

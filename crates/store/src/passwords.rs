@@ -14,23 +14,35 @@ use crate::error::Error;
 use crate::open::Store;
 use crate::outbox;
 use crate::sessions::{self, NewSession, SessionSeed};
-use crate::sql::{TextRow, Transaction};
+use crate::sql::{NumberRow, TextRow, Transaction};
 use crate::users;
 use crate::value::{digest, text};
 
-/// A password about to be changed. `Debug` is left out: it holds hashes of passwords.
+/// Somebody signed in who has typed their password once more. `Debug` is left out: it holds the hash of a password.
 #[derive(Clone, Copy)]
-pub struct PasswordChange<'a> {
+pub struct Proven<'a> {
     /// The account.
     pub account_id: AccountId,
-    /// Whose password.
+    /// Who it is.
     pub user_id: UserId,
     /// The session that asks. It must still run.
     pub session: Digest,
-    /// The hash that the current password was checked against.
-    pub old_hash: &'a str,
-    /// The hash of the new one.
-    pub new_hash: &'a str,
+    /// The hash that the password was checked against. It must still be the one in force.
+    pub hash: &'a str,
+}
+
+/// Takes the account's lock and insists that what was proven still holds. Checking a password takes a while, in which
+/// somebody may be signed out everywhere or the password changed: who was put out must not come back by this door.
+pub(crate) async fn lock_proven(tx: &Transaction, proven: &Proven<'_>) -> Result<(), Error> {
+    accounts::lock(tx, proven.account_id).await?;
+    let still_runs: Option<NumberRow> = tx
+        .optional(
+            "SELECT created_at AS value FROM sessions WHERE digest = $1 AND user_id = $2",
+            [digest(&proven.session), text(proven.user_id)],
+        )
+        .await?;
+    still_runs.ok_or(Error::NotFound)?;
+    require(tx, proven.user_id, proven.hash).await
 }
 
 /// Insists that the hash which a password was checked against is still the one in force. The account's lock is held,
@@ -64,25 +76,15 @@ impl Store {
     /// are void.
     pub async fn change_password(
         &self,
-        asked: PasswordChange<'_>,
+        proven: Proven<'_>,
+        new_hash: &str,
         seed: SessionSeed,
         change: Change,
         event: NewEvent,
     ) -> Result<(), Error> {
-        let PasswordChange { account_id, user_id, session, old_hash, new_hash } = asked;
+        let Proven { account_id, user_id, .. } = proven;
         let tx = self.begin().await?;
-        accounts::lock(&tx, account_id).await?;
-        // Whoever was signed out everywhere a moment ago must not come back through this door.
-        let ended = tx
-            .execute(
-                "DELETE FROM sessions WHERE digest = $1 AND user_id = $2",
-                [digest(&session), text(user_id)],
-            )
-            .await?;
-        if ended == 0 {
-            return Err(Error::NotFound);
-        }
-        require(&tx, user_id, old_hash).await?;
+        lock_proven(&tx, &proven).await?;
         tx.execute("UPDATE users SET password_hash = $2 WHERE id = $1", [text(user_id), text(new_hash)])
             .await?;
         tx.execute("DELETE FROM sessions WHERE user_id = $1", [text(user_id)]).await?;

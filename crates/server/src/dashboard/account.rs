@@ -189,8 +189,7 @@ pub(super) async fn change_password(
             tracing::warn!(cause, "a change of password was not confirmed");
             Err(unconfirmed_password())
         }
-        // It was signed out from elsewhere in this moment.
-        Err(Error::NotFound) => Ok(see_other("/sign-in?ended=1&return_to=/settings%23account")),
+        Err(Error::NotFound) => Ok(signed_out_meanwhile()),
         Err(error) => {
             let Some((status, fields)) = problems(&error) else { return Err(error.into()) };
             let password = PasswordForm {
@@ -203,6 +202,11 @@ pub(super) async fn change_password(
             Ok(answer)
         }
     }
+}
+
+/// This browser was signed out from elsewhere in this moment.
+pub(super) fn signed_out_meanwhile() -> Response {
+    see_other("/sign-in?ended=1&return_to=/settings%23account")
 }
 
 fn unconfirmed_password() -> Failure {

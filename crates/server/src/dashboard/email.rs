@@ -7,7 +7,7 @@ use rndrkit_control::{Error, Principal};
 use rndrkit_domain::account::User;
 use serde::Deserialize;
 
-use super::account::{AccountExtra, Done, problem, problems, redraw};
+use super::account::{AccountExtra, Done, problem, problems, redraw, signed_out_meanwhile};
 use super::answer;
 use super::failure::{self, Failure};
 use super::form::{PageForm, PageQuery};
@@ -40,8 +40,10 @@ pub(super) async fn ask(
     PageForm(typed): PageForm<NewAddress>,
 ) -> Result<Response, Failure> {
     let NewAddress { email, current_password } = typed;
-    let Err(error) = state.control().ask_email_change(&who.context, &current_password, &email).await else {
-        return Ok(Done::EmailAsked.leads_back(&state));
+    let error = match state.control().ask_email_change(&who.context, &current_password, &email).await {
+        Ok(()) => return Ok(Done::EmailAsked.leads_back(&state)),
+        Err(Error::NotFound) => return Ok(signed_out_meanwhile()),
+        Err(error) => error,
     };
     let Some((status, fields)) = problems(&error) else { return Err(error.into()) };
     let address = AddressForm {

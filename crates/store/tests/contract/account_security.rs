@@ -5,7 +5,7 @@ use rndrkit_domain::audit::Action;
 use rndrkit_domain::key_text::Digest;
 use rndrkit_domain::link::LinkKind;
 use rndrkit_domain::place::Place;
-use rndrkit_store::{EndSessions, Error, NewLink, NewSession, NewUser, PasswordChange, SessionSeed, Store};
+use rndrkit_store::{EndSessions, Error, NewLink, NewSession, NewUser, Proven, SessionSeed, Store};
 use rndrkit_testkit::database::TestDatabase;
 use rndrkit_testkit::on_both_databases;
 
@@ -46,19 +46,19 @@ async fn runs(store: &Store, session: Digest) -> bool {
     store.find_session(session, at(9)).await.unwrap().is_some()
 }
 
-fn changed<'a>(owner: &Account, user: &'a NewUser, session: Digest, new_hash: &'a str) -> PasswordChange<'a> {
-    PasswordChange {
-        account_id: owner.id,
-        user_id: user.id,
-        session,
-        old_hash: &user.password_hash,
-        new_hash,
-    }
+/// What this person has proven with the password that they began with.
+pub(crate) fn proven<'a>(owner: &Account, user: &'a NewUser, session: Digest) -> Proven<'a> {
+    Proven { account_id: owner.id, user_id: user.id, session, hash: &user.password_hash }
 }
 
-async fn change_password(store: &Store, asked: PasswordChange<'_>, seed: SessionSeed) -> Result<(), Error> {
-    let event = event_of(asked.account_id, Action::UserPasswordChanged);
-    store.change_password(asked, seed, change(3), event).await
+pub(crate) async fn change_password(
+    store: &Store,
+    proven: Proven<'_>,
+    new_hash: &str,
+    seed: SessionSeed,
+) -> Result<(), Error> {
+    let event = event_of(proven.account_id, Action::UserPasswordChanged);
+    store.change_password(proven, new_hash, seed, change(3), event).await
 }
 
 async fn a_changed_password_ends_all_other_sessions_and_voids_links(database: &TestDatabase) {
@@ -76,7 +76,7 @@ async fn a_changed_password_ends_all_other_sessions_and_voids_links(database: &T
     let reset = link.digest;
     store.insert_link(link, change(2), event(Action::LinkCreated)).await.unwrap();
     let fresh = seed(9_000);
-    change_password(&store, changed(&owner, &user, asking, "new hash"), fresh.clone()).await.unwrap();
+    change_password(&store, proven(&owner, &user, asking), "new hash", fresh.clone()).await.unwrap();
     assert_eq!(store.find_password_hash(user.id).await.unwrap().as_deref(), Some("new hash"));
     assert!(!runs(&store, asking).await, "the cookie that asked may be known to somebody");
     assert!(!runs(&store, other).await);
@@ -93,7 +93,7 @@ async fn a_session_that_has_ended_changes_no_password(database: &TestDatabase) {
     let by_link = browser(&store, &owner, None).await;
     store.delete_session(asking, change(2), None).await.unwrap();
     for session in [asking, by_link, digest()] {
-        let result = change_password(&store, changed(&owner, &user, session, "new"), seed(9_000)).await;
+        let result = change_password(&store, proven(&owner, &user, session), "new", seed(9_000)).await;
         assert!(matches!(result, Err(Error::NotFound)), "{result:?}");
     }
     assert_eq!(store.find_password_hash(user.id).await.unwrap(), Some(user.password_hash.clone()));
@@ -106,7 +106,7 @@ async fn a_password_that_was_changed_meanwhile_is_not_changed_again(database: &T
     let second = browser(&store, &owner, Some(&user)).await;
     let asked = |session, hash: &'static str, seed| {
         let (store, owner, user) = (store.clone(), owner.clone(), user.clone());
-        async move { change_password(&store, changed(&owner, &user, session, hash), seed).await }
+        async move { change_password(&store, proven(&owner, &user, session), hash, seed).await }
     };
     let seeds = [seed(9_000), seed(9_000)];
     let (one, two) =
@@ -132,7 +132,7 @@ async fn a_sign_in_with_a_password_that_was_changed_meanwhile_opens_nothing(data
     // Whichever comes first: no session of the old password is left.
     let (signed_in, changed) = tokio::join!(
         sign_in(user.password_hash.clone()),
-        change_password(&store, changed(&owner, &user, asking, "new hash"), seed(9_000))
+        change_password(&store, proven(&owner, &user, asking), "new hash", seed(9_000))
     );
     changed.unwrap();
     match signed_in {

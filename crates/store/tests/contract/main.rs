@@ -11,6 +11,7 @@ mod accounts;
 mod audit;
 mod budgets;
 mod builders;
+mod email_changes;
 mod feed;
 mod health;
 mod hints;
