@@ -72,26 +72,33 @@ pub struct ChainedEvent {
     pub hash: Vec<u8>,
 }
 
-/// The conditions that every page has: `$2` is how many.
+/// A page under the condition on `$5`, the key, and at its place; `$2` is how many. One statement for each condition:
+/// under `target_id = $5 OR $5 IS NULL` SQLite reads all events of the account.
 macro_rules! activity_where {
-    ($place:literal) => {
+    ($key:literal, $place:literal) => {
         concat!(
             "SELECT ",
             linked_columns!(),
             " FROM audit_events
              WHERE account_id = $3
                AND ($4 IS NULL OR $4 LIKE '%,' || action || ',%')
-               AND ($5 IS NULL OR target_id = $5)
                AND ($6 IS NULL OR actor_id = $6 OR (action = 'user.sign_in_failed' AND target_id = $6))
                AND ($7 IS NULL OR actor_type = $7)
                AND ($8 IS NULL OR at >= $8)
                AND ($9 IS NULL OR at < $9)
                AND ",
+            $key,
+            " AND ",
             $place,
             " LIMIT $2"
         )
     };
 }
+
+const UPWARDS: &str = activity_where!("$5 IS NULL", "seq > $1 ORDER BY seq");
+const DOWNWARDS: &str = activity_where!("$5 IS NULL", "seq < $1 ORDER BY seq DESC");
+const OF_KEY_UPWARDS: &str = activity_where!("target_id = $5", "seq > $1 ORDER BY seq");
+const OF_KEY_DOWNWARDS: &str = activity_where!("target_id = $5", "seq < $1 ORDER BY seq DESC");
 
 #[derive(FromQueryResult)]
 struct NameRow {
@@ -144,11 +151,13 @@ impl Store {
             optional_time(filter.until),
         ];
         let upwards = matches!(place, ActivityPlace::After(_));
-        let rows: Vec<LinkedRow> = if upwards {
-            self.reader().all(activity_where!("seq > $1 ORDER BY seq"), values).await?
-        } else {
-            self.reader().all(activity_where!("seq < $1 ORDER BY seq DESC"), values).await?
+        let statement = match (filter.key, upwards) {
+            (None, true) => UPWARDS,
+            (None, false) => DOWNWARDS,
+            (Some(_), true) => OF_KEY_UPWARDS,
+            (Some(_), false) => OF_KEY_DOWNWARDS,
         };
+        let rows: Vec<LinkedRow> = self.reader().all(statement, values).await?;
         let mut page = Page::cut(rows.into_iter().map(chained).collect::<Result<_, _>>()?, limit);
         if upwards {
             page.items.reverse();
@@ -183,5 +192,36 @@ impl Store {
                 Ok((read_id(&row.id)?, read(Name::parse(&row.name), "a key's name")?))
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rndrkit_testkit::database::{TestDatabase, on_sqlite};
+    use sea_orm::Value;
+
+    use super::*;
+    use crate::open::OpenOptions;
+
+    #[test]
+    fn events_of_a_key_are_read_by_the_key() {
+        on_sqlite(async |database: &TestDatabase| {
+            let store = Store::open(&OpenOptions::new(database.url())).await.unwrap();
+            for (statement, index) in [
+                (OF_KEY_UPWARDS, "audit_events_by_target (account_id=? AND target_id=? AND seq>?)"),
+                (OF_KEY_DOWNWARDS, "audit_events_by_target (account_id=? AND target_id=? AND seq<?)"),
+                (UPWARDS, "audit_events_by_account (account_id=? AND seq>?)"),
+                (DOWNWARDS, "audit_events_by_account (account_id=? AND seq<?)"),
+            ] {
+                let values = (0..9).map(|_| Value::from("x")).collect();
+                let plan = store
+                    .reader()
+                    .rows_built(format!("EXPLAIN QUERY PLAN {statement}"), values)
+                    .await
+                    .unwrap();
+                let steps: Vec<String> = plan.iter().map(|row| row.try_get("", "detail").unwrap()).collect();
+                assert_eq!(steps, [format!("SEARCH audit_events USING INDEX {index}")]);
+            }
+        });
     }
 }

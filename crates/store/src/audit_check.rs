@@ -8,118 +8,9 @@ use std::collections::BTreeSet;
 use rndrkit_domain::time::Timestamp;
 
 use crate::audit_chain::LinkedRow;
+use crate::audit_fault::AuditFault;
 use crate::audit_signing::{AuditPublicKey, AuditSignature, SignatureKind};
-
-/// What is wrong with a trail, and where. Positions are the events' `seq`.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum AuditFault {
-    /// An event was changed.
-    #[error("event {seq} was changed: what it says does not give its hash")]
-    Changed {
-        /// Its position.
-        seq: i64,
-    },
-    /// An event does not carry the hash of the one before.
-    #[error("event {seq} does not fit the one before: one of the two was replaced")]
-    Unlinked {
-        /// Its position.
-        seq: i64,
-    },
-    /// Events were removed.
-    #[error("events {from} to {to} are missing")]
-    Missing {
-        /// The first of them.
-        from: i64,
-        /// The last of them.
-        to: i64,
-    },
-    /// Events that retention had dropped are there.
-    #[error("event {seq} is there although retention had dropped all up to {dropped}")]
-    Returned {
-        /// Its position.
-        seq: i64,
-        /// The last that was dropped.
-        dropped: i64,
-    },
-    /// The newest event is not the one that the head names.
-    #[error("event {seq}, the last one, is not the one that the head of the trail names")]
-    HeadDiffers {
-        /// Its position.
-        seq: i64,
-    },
-    /// A signature is about an event after the last one.
-    #[error(
-        "the trail ends with event {last}, and a signature says that it had reached {signed}: its end was cut off"
-    )]
-    CutShort {
-        /// The last event there is.
-        last: i64,
-        /// What was signed.
-        signed: i64,
-    },
-    /// An event fits the chain, and is not the one that was signed.
-    #[error(
-        "event {seq} is not the one that was signed: it or one before it was changed and the hashes made anew"
-    )]
-    SignedOtherwise {
-        /// Its position.
-        seq: i64,
-    },
-    /// A signature is not what the key that it names has signed.
-    #[error("the signature over event {seq} is wrong")]
-    BadSignature {
-        /// The event's position.
-        seq: i64,
-    },
-    /// A signature that this process had made is gone.
-    #[error("the signature that was made over event {seq} is gone")]
-    SignatureGone {
-        /// The event's position.
-        seq: i64,
-    },
-    /// A signature is by a key that is not among those which are trusted.
-    #[error("the signature over event {seq} is by another key: {public_key}")]
-    UnknownKey {
-        /// The event's position.
-        seq: i64,
-        /// Whose it is.
-        public_key: AuditPublicKey,
-    },
-}
-
-impl AuditFault {
-    /// Where.
-    #[must_use]
-    pub const fn position(&self) -> i64 {
-        match self {
-            Self::Changed { seq }
-            | Self::Unlinked { seq }
-            | Self::Missing { from: seq, .. }
-            | Self::Returned { seq, .. }
-            | Self::HeadDiffers { seq }
-            | Self::SignedOtherwise { seq }
-            | Self::BadSignature { seq }
-            | Self::SignatureGone { seq }
-            | Self::UnknownKey { seq, .. } => *seq,
-            Self::CutShort { last, .. } => *last + 1,
-        }
-    }
-}
-
-/// How a trail begins.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TrailStart {
-    /// With the first event of all.
-    First,
-    /// After the last event that retention dropped.
-    Checkpoint(AuditSignature),
-    /// Later, and nothing says why: a version before checkpoints dropped the older ones, or somebody did.
-    Unexplained {
-        /// The first event there is.
-        seq: i64,
-    },
-}
+use crate::audit_start::{Start, TrailStart};
 
 /// Result of checking a whole trail.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,6 +25,8 @@ pub struct ChainReport {
     pub start: TrailStart,
     /// The newest signed head.
     pub newest_head: Option<AuditSignature>,
+    /// The latest time that a signed head bears; later than the newest head's when a clock was ahead.
+    pub latest_head_at: Option<Timestamp>,
     /// Signatures that were checked.
     pub signatures: u64,
     /// All keys that signed.
@@ -171,6 +64,7 @@ impl TrailCheck {
             oldest_at: None,
             start: TrailStart::First,
             newest_head: None,
+            latest_head_at: None,
             signatures: 0,
             keys: BTreeSet::new(),
         };
@@ -192,6 +86,7 @@ impl TrailCheck {
         // What nobody has signed says nothing about the events.
         heads.retain(AuditSignature::is_genuine);
         check.report.newest_head = heads.last().cloned();
+        check.report.latest_head_at = heads.iter().map(AuditSignature::at).max();
         (check.heads, check.checkpoint) = (heads, checkpoint);
         check
     }
@@ -239,25 +134,18 @@ impl TrailCheck {
     }
 
     fn begin_with(&mut self, first: &LinkedRow) {
-        // A head over the last event that was dropped is worth a checkpoint.
         self.compare_heads(first.seq - 1, &first.previous_hash);
-        let Some(checkpoint) = self.checkpoint.clone() else {
-            if first.seq > 1 {
-                self.report.start = TrailStart::Unexplained { seq: first.seq };
-            } else if first.seq < 1 || first.previous_hash != [0; 32] {
-                self.fail(AuditFault::Unlinked { seq: first.seq });
-            }
-            return;
+        let signed_before = self.passed.checked_sub(1).and_then(|newest| self.heads.get(newest));
+        let start = Start {
+            seq: first.seq,
+            previous_hash: &first.previous_hash,
+            checkpoint: self.checkpoint.as_ref(),
+            signed_before: signed_before.map(AuditSignature::seq),
         };
-        let dropped = checkpoint.seq();
-        if first.seq <= dropped {
-            self.fail(AuditFault::Returned { seq: first.seq, dropped });
-        } else if first.seq > dropped + 1 {
-            self.fail(AuditFault::Missing { from: dropped + 1, to: first.seq - 1 });
-        } else if first.previous_hash != checkpoint.place.hash {
-            self.fail(AuditFault::SignedOtherwise { seq: dropped });
+        match start.judge() {
+            Ok(start) => self.report.start = start,
+            Err(fault) => self.fail(fault),
         }
-        self.report.start = TrailStart::Checkpoint(checkpoint);
     }
 
     /// Compares all heads up to an event with it; those before it are about events that are gone.
@@ -274,7 +162,11 @@ impl TrailCheck {
     pub(crate) fn finish(mut self, (seq, hash): (i64, &[u8])) -> ChainReport {
         let dropped =
             self.checkpoint.as_ref().map(|checkpoint| (checkpoint.seq(), checkpoint.place.hash.to_vec()));
-        // The newest event is never dropped, so a missing tail is a broken chain too.
+        // The newest event is never dropped, so a missing tail is a broken chain too, whatever a checkpoint says.
+        if self.last.is_none() && seq > 0 {
+            let from = dropped.as_ref().map_or(1, |(dropped, _)| seq.min(dropped + 1));
+            self.fail(AuditFault::Missing { from, to: seq });
+        }
         let (last, last_hash) = self.last.take().or(dropped).unwrap_or((0, vec![0; 32]));
         if last < seq {
             self.fail(AuditFault::Missing { from: last + 1, to: seq });

@@ -166,6 +166,11 @@ impl AuditSignature {
         self.by.map(|(public_key, _)| public_key)
     }
 
+    /// Whether somebody has signed it, and it is what they signed.
+    pub(crate) fn is_signed(&self) -> bool {
+        self.by.is_some() && self.is_genuine()
+    }
+
     /// Whether it is what the holder of the key that it names has signed; also of an unsigned checkpoint, which
     /// claims nothing.
     pub(crate) fn is_genuine(&self) -> bool {

@@ -1,17 +1,18 @@
-//! The audit trail as a whole: its check, its signed heads, and retention, which leaves a checkpoint.
+//! The audit trail as a whole: its check, and its signed heads.
 
 use rndrkit_domain::time::Timestamp;
 use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult};
 
 use crate::audit_chain::{LinkedRow, linked_columns};
-use crate::audit_check::{AuditFault, ChainReport, TrailCheck};
+use crate::audit_check::{ChainReport, TrailCheck};
+use crate::audit_fault::AuditFault;
 use crate::audit_signing::{
     AuditPublicKey, AuditSignature, AuditSigner, SignatureKind, SignatureRow, SignedPlace, signature_columns,
 };
 use crate::error::Error;
 use crate::open::Store;
 use crate::sql::{Sql, Transaction};
-use crate::value::{bytes, count, text, time};
+use crate::value::{bytes, count, text};
 
 /// Events that the check reads at once.
 const CHECK_BATCH: i64 = 500;
@@ -52,50 +53,6 @@ struct HashRow {
     hash: Vec<u8>,
 }
 
-#[derive(FromQueryResult)]
-struct CutRow {
-    oldest: i64,
-    cut: i64,
-}
-
-/// The oldest event, and the newest checkpoint if there is one: read at once, as other nodes prune too.
-#[derive(FromQueryResult)]
-struct StartRow {
-    oldest: i64,
-    previous_hash: Vec<u8>,
-    kind: Option<String>,
-    seq: Option<i64>,
-    hash: Option<Vec<u8>>,
-    at: Option<i64>,
-    public_key: Option<Vec<u8>>,
-    signature: Option<Vec<u8>>,
-}
-
-async fn begins_where_retention_left_it(tx: &Transaction) -> Result<bool, Error> {
-    let start: Option<StartRow> = tx
-        .optional(
-            concat!(
-                "SELECT first.oldest, first.previous_hash, ",
-                signature_columns!(),
-                " FROM (SELECT seq AS oldest, previous_hash FROM audit_events ORDER BY seq LIMIT 1) AS first
-                  LEFT JOIN (SELECT ",
-                signature_columns!(),
-                " FROM audit_signatures WHERE kind = 'checkpoint' ORDER BY seq DESC LIMIT 1) AS dropped ON 1 = 1"
-            ),
-            [],
-        )
-        .await?;
-    let Some(start) = start else { return Ok(true) };
-    // Without a checkpoint nothing was dropped yet, or a version before checkpoints did it.
-    let (Some(kind), Some(seq), Some(hash), Some(at)) = (start.kind, start.seq, start.hash, start.at) else {
-        return Ok(true);
-    };
-    let (public_key, signature) = (start.public_key, start.signature);
-    let checkpoint = read_signature(SignatureRow { kind, seq, hash, at, public_key, signature })?;
-    let follows = start.oldest == seq + 1 && start.previous_hash == checkpoint.place.hash;
-    Ok(follows && checkpoint.is_genuine())
-}
-
 pub(crate) async fn head<C: ConnectionTrait>(sql: &Sql<C>) -> Result<HeadRow, Error> {
     sql.one("SELECT seq, hash FROM audit_head", []).await
 }
@@ -111,7 +68,7 @@ pub(crate) async fn signatures<C: ConnectionTrait>(sql: &Sql<C>) -> Result<Vec<A
     rows.into_iter().map(read_signature).collect()
 }
 
-fn read_signature(row: SignatureRow) -> Result<AuditSignature, Error> {
+pub(crate) fn read_signature(row: SignatureRow) -> Result<AuditSignature, Error> {
     row.into_signature().ok_or_else(|| Error::corrupt("a signature of the audit trail has the wrong shape"))
 }
 
@@ -161,13 +118,13 @@ async fn newest(tx: &Transaction, kind: SignatureKind) -> Result<Option<AuditSig
     row.map(read_signature).transpose()
 }
 
-async fn hash_of(tx: &Transaction, seq: i64) -> Result<Option<[u8; 32]>, Error> {
+pub(crate) async fn hash_of(tx: &Transaction, seq: i64) -> Result<Option<[u8; 32]>, Error> {
     let row: Option<HashRow> =
         tx.optional("SELECT hash FROM audit_events WHERE seq = $1", [seq.into()]).await?;
     row.map(|row| row.hash.try_into().map_err(|_| Error::corrupt("an audit event's hash"))).transpose()
 }
 
-async fn write(
+pub(crate) async fn write(
     tx: &Transaction,
     place: SignedPlace,
     signer: Option<&AuditSigner>,
@@ -190,6 +147,15 @@ async fn write(
     )
     .await?;
     Ok(signature)
+}
+
+/// Up to where retention has dropped events and this key has signed for it: heads over those are rightly gone. Anybody
+/// who can write to the database can say as much without a signature.
+async fn vouched_for(tx: &Transaction, signer: &AuditSigner) -> Result<i64, Error> {
+    let checkpoint = newest(tx, SignatureKind::Checkpoint).await?;
+    let signed = checkpoint
+        .filter(|checkpoint| checkpoint.is_signed() && checkpoint.public_key() == Some(signer.public_key()));
+    Ok(signed.map_or(0, |checkpoint| checkpoint.seq()))
 }
 
 /// Whether the trail still holds what an earlier head says.
@@ -250,9 +216,8 @@ impl Store {
         // Locks the head: nodes take turns, and nothing is appended meanwhile.
         let head: HeadRow = tx.one("UPDATE audit_head SET seq = seq RETURNING seq, hash", []).await?;
         let newest_head = newest(&tx, SignatureKind::Head).await?;
-        let dropped = newest(&tx, SignatureKind::Checkpoint).await?.map_or(0, |checkpoint| checkpoint.seq());
+        let dropped = vouched_for(&tx, signer).await?;
         for signed in known.iter().map(|known| &known.0).chain(&newest_head) {
-            // What retention has dropped since is vouched for by its checkpoint.
             if signed.seq() > dropped
                 && let Some(fault) = holds(&tx, &head, signed).await?
             {
@@ -271,6 +236,8 @@ impl Store {
         if let Some(signed) = newest_head
             && signed.public_key() == Some(signer.public_key())
             && hour(signed.at()) >= hour(at)
+            // One that is further ahead was signed by a wrong clock, and would stop all signing until then.
+            && signed.at() <= at.plus(HEAD_EVERY)
         {
             tx.rollback().await?;
             return Ok(HeadSigning::AlreadySigned(signed));
@@ -280,60 +247,5 @@ impl Store {
         let signature = write(&tx, place, Some(signer)).await?;
         tx.commit().await?;
         Ok(HeadSigning::Signed(signature))
-    }
-
-    /// Drops events older than `before` from the old end, at most `batch`; how many went. A checkpoint says what
-    /// the last of them was, so that what is left still verifies; the newest event stays. A trail that does not
-    /// begin where retention left it is not touched: a checkpoint would cover up that somebody removed events.
-    pub async fn prune_audit(
-        &self,
-        before: Timestamp,
-        batch: u32,
-        at: Timestamp,
-        signer: Option<&AuditSigner>,
-    ) -> Result<u64, Error> {
-        let cut: CutRow = self
-            .reader()
-            .one(
-                "SELECT old.seq AS oldest,
-                        CASE WHEN young.seq < old.seq + $2 THEN young.seq ELSE old.seq + $2 END AS cut
-                 FROM (SELECT COALESCE(min(seq), 0) AS seq FROM audit_events) AS old
-                 CROSS JOIN (
-                     SELECT COALESCE(min(seq), (SELECT seq FROM audit_head)) AS seq
-                     FROM audit_events WHERE at >= $1
-                 ) AS young",
-                [time(before), count(u64::from(batch))],
-            )
-            .await?;
-        if cut.cut <= cut.oldest {
-            return Ok(0);
-        }
-        let last = cut.cut - 1;
-        let tx = self.begin().await?;
-        let Some(hash) = hash_of(&tx, last).await? else {
-            // Another node was faster.
-            tx.rollback().await?;
-            return Ok(0);
-        };
-        if !begins_where_retention_left_it(&tx).await? {
-            tx.rollback().await?;
-            return Err(Error::corrupt(
-                "the audit trail does not begin where retention left it; `rndrkit doctor` says where",
-            ));
-        }
-        let dropped = tx.execute("DELETE FROM audit_events WHERE seq <= $1", [last.into()]).await?;
-        if dropped == 0 {
-            // Another node was faster.
-            tx.rollback().await?;
-            return Ok(0);
-        }
-        write(&tx, SignedPlace { kind: SignatureKind::Checkpoint, seq: last, hash, at }, signer).await?;
-        tx.execute(
-            "DELETE FROM audit_signatures WHERE seq < $1 OR (seq = $1 AND kind = 'head')",
-            [last.into()],
-        )
-        .await?;
-        tx.commit().await?;
-        Ok(dropped)
     }
 }

@@ -11,7 +11,7 @@ use crate::error::Error;
 /// as it is: nodes of both versions run side by side, and the way back is open. One that takes away, or gives
 /// something another meaning, comes in a later release, when no node needs it any more, and raises the oldest
 /// version: an older program then does not start, and a running one is not believed from its next beat on.
-pub(crate) const KNOWN_VERSION: i64 = 4;
+pub(crate) const KNOWN_VERSION: i64 = 5;
 
 /// What a database says about its schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rndrkit_control::Control;
 use rndrkit_domain::time::{Clock, Timestamp};
-use rndrkit_store::{AuditSigner, Store};
+use rndrkit_store::{AuditPruning, AuditSigner, Store};
 use tokio::time::sleep;
 
 use super::health::{self, NodeHealth};
@@ -123,8 +123,7 @@ async fn prune(store: &Store, clock: &dyn Clock, kept: &Kept) {
     let days = now.minus(retention.usage);
     report("usage", in_batches(|| store.prune_usage(minutes, hours, days, PRUNE_BATCH)).await);
     prune_observations(store, now).await;
-    let (audit, signer) = (now.minus(retention.audit), kept.signer.as_deref());
-    report("audit log", in_batches(|| store.prune_audit(audit, PRUNE_BATCH, now, signer)).await);
+    report("audit log", in_batches(|| prune_audit(store, now, kept)).await);
     report("feed", in_batches(|| store.prune_feed(now.minus(FEED_KEPT_FOR), PRUNE_BATCH)).await);
     report("budgets", in_batches(|| store.prune_budgets(PRUNE_BATCH)).await);
     report("idempotency keys", in_batches(|| store.prune_idempotency(now, PRUNE_BATCH)).await);
@@ -133,6 +132,34 @@ async fn prune(store: &Store, clock: &dyn Clock, kept: &Kept) {
     report("told news", in_batches(|| store.prune_told(now.minus(TOLD_KEPT_FOR), PRUNE_BATCH)).await);
     report("links", in_batches(|| store.prune_links(now, PRUNE_BATCH)).await);
     report("changes of address", in_batches(|| store.prune_email_changes(now, PRUNE_BATCH)).await);
+}
+
+/// Says what becomes of the trail's beginning: the line in the log is what is left of it.
+async fn prune_audit(store: &Store, now: Timestamp, kept: &Kept) -> Result<u64, rndrkit_store::Error> {
+    let signer = kept.signer.as_deref();
+    match store.prune_audit(now.minus(kept.by.audit), PRUNE_BATCH, now, signer).await? {
+        AuditPruning::Done { events, unproven } => {
+            if let Some(checkpoint) = unproven {
+                tracing::warn!(
+                    seq = checkpoint.seq(),
+                    hash = checkpoint.hash(),
+                    public_key = checkpoint.public_key().map(|key| key.to_string()),
+                    "retention went on from a checkpoint of the audit trail that this key had not signed, and signed the \
+                     next one: this happens once after a time without a key or with another; if there was none, somebody \
+                     else dropped the events up to it"
+                );
+            }
+            Ok(events)
+        }
+        AuditPruning::Refused(fault) => {
+            tracing::error!(
+                %fault,
+                "the audit trail does not begin where retention left it, so nothing is dropped from it and no checkpoint \
+                 signed: keep the database as it is, and run `rndrkit doctor`"
+            );
+            Ok(0)
+        }
+    }
 }
 
 async fn prune_observations(store: &Store, now: Timestamp) {

@@ -167,6 +167,7 @@ async fn tampered_with(database: &TestDatabase) {
         (vec!["UPDATE audit_signatures SET at = at - 1"], "ok audit signatures"),
         (vec!["DELETE FROM audit_events WHERE seq = 5", shorter], "its end was cut off"),
         (vec!["DELETE FROM audit_events WHERE seq = 3"], "events 3 to 3 are missing"),
+        (vec!["DELETE FROM audit_events WHERE seq < 3"], "events 1 to 3 are missing"),
     ] {
         for statement in statements {
             meddle(database.url(), statement).await;

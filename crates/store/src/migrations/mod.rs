@@ -4,6 +4,7 @@ mod m0001_initial;
 mod m0002_several_nodes;
 mod m0003_answers;
 mod m0004_dashboard;
+mod m0005_explained_start;
 
 use sea_orm::DbBackend;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -20,6 +21,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0002_several_nodes::SeveralNodes),
             Box::new(m0003_answers::Answers),
             Box::new(m0004_dashboard::Dashboard),
+            Box::new(m0005_explained_start::ExplainedStart),
         ]
     }
 }

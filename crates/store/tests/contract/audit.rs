@@ -2,9 +2,10 @@
 
 use rndrkit_domain::audit::{Action, ActorType};
 use rndrkit_domain::key::RevokedReason;
+use rndrkit_domain::time::Timestamp;
 use rndrkit_store::{
-    ActivityActor, ActivityFilter, ActivityPlace, AuditFault, AuditSignature, AuditSigner, ExportError,
-    HeadSigning, KnownHead, Store, TrailStart, check_audit_export,
+    ActivityActor, ActivityFilter, ActivityPlace, AuditFault, AuditPruning, AuditSignature, AuditSigner,
+    ExportError, HeadSigning, KnownHead, Store, TrailStart, check_audit_export,
 };
 use rndrkit_testkit::database::TestDatabase;
 use rndrkit_testkit::on_both_databases;
@@ -24,22 +25,36 @@ on_both_databases!(
     activity_is_filtered_and_pages_both_ways,
 );
 
-fn signer(digit: u8) -> AuditSigner {
+pub(crate) fn signer(digit: u8) -> AuditSigner {
     AuditSigner::parse(&format!("{digit:02x}").repeat(32)).unwrap()
 }
 
-async fn sign(store: &Store, hours: u64) -> AuditSignature {
+pub(crate) async fn sign(store: &Store, hours: u64) -> AuditSignature {
     match store.sign_audit_head(&signer(7), at(hours * 3_600), None).await.unwrap() {
         HeadSigning::Signed(head) => head,
         other => panic!("{other:?}"),
     }
 }
 
-async fn fault(store: &Store) -> Option<AuditFault> {
+pub(crate) async fn fault(store: &Store) -> Option<AuditFault> {
     store.verify_audit_trail(&[signer(7).public_key()]).await.unwrap().fault
 }
 
-async fn with_events(database: &TestDatabase, events: u64) -> Store {
+/// How many events retention drops.
+pub(crate) async fn dropped(
+    store: &Store,
+    before: Timestamp,
+    batch: u32,
+    now: Timestamp,
+    signer: Option<&AuditSigner>,
+) -> u64 {
+    match store.prune_audit(before, batch, now, signer).await.unwrap() {
+        AuditPruning::Done { events, .. } => events,
+        refused @ AuditPruning::Refused(_) => panic!("{refused:?}"),
+    }
+}
+
+pub(crate) async fn with_events(database: &TestDatabase, events: u64) -> Store {
     let store = open(database).await;
     for second in 2..=events {
         let mut new = event(Action::UserSignedIn);
@@ -129,22 +144,15 @@ async fn dropping_old_events_does_not_break_the_chain(database: &TestDatabase) {
         new.at = if second == 4 { at(0) } else { at(second) };
         store.append_event(change(second), new).await.unwrap();
     }
-    assert_eq!(
-        store.prune_audit(at(3), 2, at(50), Some(&signer(7))).await.unwrap(),
-        2,
-        "in batches, from the old end"
-    );
-    assert_eq!(
-        store.prune_audit(at(3), 2, at(50), Some(&signer(7))).await.unwrap(),
-        1,
-        "up to the first that is young enough"
-    );
-    assert_eq!(store.prune_audit(at(3), 2, at(50), Some(&signer(7))).await.unwrap(), 0);
+    let prune = async |before, now| dropped(&store, at(before), 2, at(now), Some(&signer(7))).await;
+    assert_eq!(prune(3, 50).await, 2, "in batches, from the old end");
+    assert_eq!(prune(3, 50).await, 1, "up to the first that is young enough");
+    assert_eq!(prune(3, 50).await, 0);
     let report = store.verify_audit_chain().await.unwrap();
     assert_eq!((report.events, report.broken_at(), report.oldest_at), (4, None, Some(at(3))));
     let TrailStart::Checkpoint(checkpoint) = report.start else { panic!("{report:?}") };
     assert_eq!((checkpoint.seq(), checkpoint.public_key()), (3, Some(signer(7).public_key())));
-    while store.prune_audit(at(99), 2, at(51), Some(&signer(7))).await.unwrap() > 0 {}
+    while prune(99, 51).await > 0 {}
     let report = store.verify_audit_chain().await.unwrap();
     assert_eq!((report.events, report.broken_at()), (1, None), "the newest stays");
     store.append_event(change(9), event(Action::UserSignedIn)).await.unwrap();
@@ -234,18 +242,19 @@ fn insert(line: &serde_json::Value) -> String {
 async fn a_trail_that_lost_events_is_named_with_the_place_and_not_pruned_over(database: &TestDatabase) {
     let store = with_events(database, 8).await;
     sign(&store, 0).await;
-    assert_eq!(store.prune_audit(at(4), 99, at(50), Some(&signer(7))).await.unwrap(), 3);
+    assert_eq!(dropped(&store, at(4), 99, at(50), Some(&signer(7))).await, 3);
     assert_eq!(fault(&store).await, None);
 
     tamper(database, "DELETE FROM audit_events WHERE seq = 4").await;
     assert_eq!(fault(&store).await, Some(AuditFault::Missing { from: 4, to: 4 }), "the old end");
-    let refused = store.prune_audit(at(7), 99, at(51), Some(&signer(7))).await.unwrap_err();
-    assert!(refused.to_string().contains("rndrkit doctor"), "{refused}");
+    let missing = AuditPruning::Refused(AuditFault::Missing { from: 4, to: 4 });
+    assert_eq!(store.prune_audit(at(7), 99, at(51), Some(&signer(7))).await.unwrap(), missing);
     assert_eq!(store.list_events(None, 99, None).await.unwrap().items.len(), 4, "nothing more is gone");
 
-    tamper(database, "DELETE FROM audit_signatures WHERE kind = 'checkpoint'").await;
-    let start = store.verify_audit_chain().await.unwrap().start;
-    assert_eq!(start, TrailStart::Unexplained { seq: 5 });
+    let moved = "UPDATE audit_signatures SET seq = 4, public_key = NULL, signature = NULL,
+                     hash = (SELECT previous_hash FROM audit_events WHERE seq = 5) WHERE kind = 'checkpoint'";
+    tamper(database, moved).await;
+    assert_eq!(fault(&store).await, None, "whoever writes a checkpoint by hand is warned of alone");
     tamper(database, "DELETE FROM audit_events WHERE seq = 6").await;
     assert_eq!(fault(&store).await, Some(AuditFault::Missing { from: 6, to: 6 }), "the middle");
 
@@ -257,11 +266,13 @@ async fn a_trail_that_lost_events_is_named_with_the_place_and_not_pruned_over(da
 
 async fn without_a_key_retention_leaves_an_unsigned_checkpoint(database: &TestDatabase) {
     let store = with_events(database, 6).await;
-    assert_eq!(store.prune_audit(at(3), 99, at(50), None).await.unwrap(), 2);
+    assert_eq!(dropped(&store, at(3), 99, at(50), None).await, 2);
     let report = store.verify_audit_chain().await.unwrap();
     let TrailStart::Checkpoint(checkpoint) = &report.start else { panic!("{report:?}") };
     assert_eq!((checkpoint.seq(), checkpoint.signature(), &report.fault), (2, None, &None));
-    assert_eq!(store.prune_audit(at(4), 99, at(51), Some(&signer(7))).await.unwrap(), 1);
+    let unproven = Some(checkpoint.clone());
+    let went_on = AuditPruning::Done { events: 1, unproven };
+    assert_eq!(store.prune_audit(at(4), 99, at(51), Some(&signer(7))).await.unwrap(), went_on);
     let report = store.verify_audit_trail(&[signer(7).public_key()]).await.unwrap();
     assert_eq!((report.fault, report.signatures), (None, 1), "with a key the next one is signed");
 }

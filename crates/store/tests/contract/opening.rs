@@ -39,19 +39,19 @@ async fn a_newer_schema_is_refused_and_left_alone(database: &TestDatabase) {
     open(database).await.close().await.unwrap();
     tamper(database, "UPDATE schema_version SET version = 9, oldest_runnable = 7").await;
     let result = Store::open(&OpenOptions::new(database.url())).await;
-    assert!(matches!(result, Err(Error::NewerSchema { found: 9, needs: 7, known: 4 })), "{result:?}");
+    assert!(matches!(result, Err(Error::NewerSchema { found: 9, needs: 7, known: 5 })), "{result:?}");
     let status = Store::schema_status(database.url()).await.unwrap();
     assert_eq!(status, SchemaStatus::NewerRefused { found: 9, needs: 7 });
 }
 
 async fn a_newer_schema_that_allows_this_version_is_served(database: &TestDatabase) {
     open(database).await.close().await.unwrap();
-    tamper(database, "UPDATE schema_version SET version = 5").await;
-    tamper(database, "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m0005_later', 1)").await;
+    tamper(database, "UPDATE schema_version SET version = 6").await;
+    tamper(database, "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m0006_later', 1)").await;
     let store = Store::open(&OpenOptions::new(database.url())).await.unwrap();
     account(&store, "ada").await;
     let status = Store::schema_status(database.url()).await.unwrap();
-    assert_eq!(status, SchemaStatus::NewerCompatible { found: 5 });
+    assert_eq!(status, SchemaStatus::NewerCompatible { found: 6 });
 }
 
 async fn many_processes_may_start_at_once(database: &TestDatabase) {
@@ -71,7 +71,10 @@ async fn many_processes_may_start_at_once(database: &TestDatabase) {
     }
     let connection = behind(database).await;
     let migrations = text_of(&connection, "SELECT version FROM seaql_migrations ORDER BY version").await;
-    assert_eq!(migrations, ["m0001_initial", "m0002_several_nodes", "m0003_answers", "m0004_dashboard"]);
+    assert_eq!(
+        migrations,
+        ["m0001_initial", "m0002_several_nodes", "m0003_answers", "m0004_dashboard", "m0005_explained_start"]
+    );
 }
 
 async fn the_status_of_a_schema_is_read_without_a_server(database: &TestDatabase) {

@@ -20,6 +20,8 @@ const ACCOUNT_FILE: &str = "audit export of an account";
 const SIGNATURES: &str = "audit signatures";
 /// A running server signs once an hour; two may be missed while the database is away.
 const STALE_AFTER: Duration = Duration::from_secs(3 * 3_600);
+/// A head may be this much later than the clock here: clocks of several machines differ by seconds.
+const AHEAD_FROM: Duration = Duration::from_secs(60);
 const KEEP: &str = "compare with a backup or an export from before; do not delete anything";
 const WHY_SIGN: &str =
     "without signatures, whoever can write to the database can also make a new trail whose hashes all fit";
@@ -44,10 +46,11 @@ pub(super) async fn check(settings: &Settings, named: &[AuditPublicKey], is_runn
             return vec![Finding::fail(TRAIL, error.to_string(), advice)];
         }
     };
-    let mut findings = judge_trail(&report);
+    let mut findings = judge_trail(&report, &keys);
     findings.extend(judge_signatures(&report, &keys));
     let now = SystemClock::default().now();
     findings.extend(judge_freshness(&report, &keys, now).filter(|_| is_running));
+    findings.extend(judge_clock(&report, now));
     findings
 }
 
@@ -86,8 +89,9 @@ pub(super) fn check_export(file: &Path, named: &[AuditPublicKey]) -> Result<Vec<
             return Ok(vec![Finding::fail("audit export", format!("{}: {error}", file.display()), advice)]);
         }
     };
-    let mut findings = judge_trail(&report);
-    findings.extend(judge_signatures(&report, &Keys { own: None, trusted: named.to_vec() }));
+    let keys = Keys { own: None, trusted: named.to_vec() };
+    let mut findings = judge_trail(&report, &keys);
+    findings.extend(judge_signatures(&report, &keys));
     Ok(findings)
 }
 
@@ -113,7 +117,7 @@ fn check_account_file(file: &Path) -> Finding {
 }
 
 /// Hashes: what fits what, and how it begins.
-fn judge_trail(report: &ChainReport) -> Vec<Finding> {
+fn judge_trail(report: &ChainReport, keys: &Keys) -> Vec<Finding> {
     let fault = report.fault.as_ref().filter(|fault| !is_about_signatures(fault));
     if let Some(fault) = fault {
         return vec![Finding::fail(TRAIL, format!("{fault}: somebody changed the trail"), KEEP)];
@@ -133,16 +137,17 @@ fn judge_trail(report: &ChainReport) -> Vec<Finding> {
             );
             vec![Finding::ok(TRAIL, dropped)]
         }
-        TrailStart::Checkpoint(checkpoint) => vec![Finding::warn(
-            TRAIL,
-            format!("{fits}; those up to {} were dropped without a signature", checkpoint.seq()),
-            "set audit_signing_key: then retention signs for what it drops",
-        )],
-        TrailStart::Unexplained { seq } => vec![Finding::warn(
-            TRAIL,
-            format!("{fits}; it begins with event {seq}, and nothing says what became of those before"),
-            "if a version before signatures dropped them by age, this ends with the next time that retention drops some",
-        )],
+        TrailStart::Checkpoint(checkpoint) => {
+            let dropped =
+                format!("{fits}; those up to {} were dropped without a signature", checkpoint.seq());
+            let advice = if keys.own.is_some() || report.newest_head.is_some() {
+                "if that was before there was a key, retention signs the next time; if not, somebody else dropped them: \
+                 compare with a backup or an export from before"
+            } else {
+                "set audit_signing_key: then retention signs for what it drops"
+            };
+            vec![Finding::warn(TRAIL, dropped, advice)]
+        }
     }
 }
 
@@ -197,4 +202,45 @@ fn judge_freshness(report: &ChainReport, keys: &Keys, now: Timestamp) -> Option<
         let detail = format!("the newest is of {}, and a server is running", head.at());
         Finding::warn(SIGNATURES, detail, "look for `audit head` in its log")
     })
+}
+
+/// Whether a node signs by a clock that is ahead.
+fn judge_clock(report: &ChainReport, now: Timestamp) -> Option<Finding> {
+    let latest = report.latest_head_at.filter(|_| report.fault.is_none())?;
+    (latest.since(now) > AHEAD_FROM).then(|| {
+        let detail = format!("one is of {latest}, and it is {now} here");
+        let advice = "set the clock of the node that signed it right: its time proves nothing";
+        Finding::warn(SIGNATURES, detail, advice)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn a_head_of_a_clock_that_is_ahead_is_named() {
+        let now: Timestamp = "2026-11-23T12:00:00Z".parse().unwrap();
+        let ahead_by = |seconds| {
+            let report = ChainReport {
+                events: 4,
+                fault: None,
+                oldest_at: None,
+                start: TrailStart::First,
+                newest_head: None,
+                latest_head_at: Some(now.plus(Duration::from_secs(seconds))),
+                signatures: 1,
+                keys: BTreeSet::new(),
+            };
+            judge_clock(&report, now)
+        };
+        assert!(ahead_by(0).is_none() && ahead_by(59).is_none());
+        let said = format!("{:?}", ahead_by(3_600));
+        assert!(
+            said.contains("one is of 2026-11-23T13:00:00.000Z, and it is 2026-11-23T12:00:00.000Z here"),
+            "{said}"
+        );
+    }
 }
