@@ -93,8 +93,8 @@ impl Control {
 
     /// Walks through all keys, once a day and on one node.
     async fn tell_resting_keys(&self) -> Result<u64, Error> {
-        let today = format!("round.key_unused.{}", self.now().date());
-        if !self.store().claim_once(&today, self.change(self.now())).await? {
+        let now = self.now();
+        if !self.store().claim_once(&format!("round.key_unused.{}", now.date()), now).await? {
             return Ok(0);
         }
         let (mut told, mut after): (u64, Option<KeyId>) = (0, None);

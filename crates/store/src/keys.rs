@@ -53,14 +53,14 @@ macro_rules! newest_mask {
 }
 pub(crate) use newest_mask;
 
-/// Columns of a [`KeyRow`] from `api_keys AS k`: the mask is that of the secret without an end, of which there is
-/// one; last use any secret's. The previous secret is the one with an end that nobody brought about: at most one.
+/// Columns of a [`KeyRow`] from `api_keys AS k`: mask and age are those of the secret without an end, of which there
+/// is one; last use any secret's. The previous secret is the one with an end that nobody brought about: at most one.
 macro_rules! key_columns {
     () => {
         concat!(
             "k.id, k.account_id, k.name, k.environment, k.created_at, k.expires_at, k.revoked_at, k.revoked_reason,
              k.state_number,
-             (SELECT max(s.created_at) FROM key_secrets AS s WHERE s.key_id = k.id) AS secret_created_at, ",
+             (SELECT s.created_at FROM key_secrets AS s WHERE s.key_id = k.id AND s.ends_at IS NULL) AS secret_created_at, ",
             $crate::keys::newest_mask!(),
             ",
              (SELECT s.mask FROM key_secrets AS s WHERE s.key_id = k.id AND s.ends_at > 0

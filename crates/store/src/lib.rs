@@ -28,6 +28,7 @@ mod hex;
 mod hints;
 mod idempotency;
 mod key_lists;
+mod key_owner;
 mod keys;
 mod line;
 mod links;

@@ -242,7 +242,7 @@ impl Store {
         event: NewEvent,
     ) -> Result<bool, Error> {
         let tx = self.begin().await?;
-        if !lock_working(&tx, account_id).await? || !claim(&tx, name, Some(account_id), &change).await? {
+        if !lock_working(&tx, account_id).await? || !claim(&tx, name, Some(account_id), change.at).await? {
             tx.rollback().await?;
             return Ok(false);
         }
@@ -253,9 +253,9 @@ impl Store {
 
     /// Takes a name that stands for work of this whole installation. Whether it was free: of several nodes one
     /// does the work.
-    pub async fn claim_once(&self, name: &str, change: Change) -> Result<bool, Error> {
+    pub async fn claim_once(&self, name: &str, at: Timestamp) -> Result<bool, Error> {
         let tx = self.begin().await?;
-        let claimed = claim(&tx, name, None, &change).await?;
+        let claimed = claim(&tx, name, None, at).await?;
         tx.commit().await?;
         Ok(claimed)
     }
@@ -291,7 +291,7 @@ impl Store {
     ) -> Result<bool, Error> {
         let tx = self.begin().await?;
         let name = format!("{}{account_id}", weekly(to));
-        if !lock_working(&tx, account_id).await? || !claim(&tx, &name, Some(account_id), &change).await? {
+        if !lock_working(&tx, account_id).await? || !claim(&tx, &name, Some(account_id), change.at).await? {
             tx.rollback().await?;
             return Ok(false);
         }
@@ -338,12 +338,12 @@ async fn claim(
     tx: &Transaction,
     name: &str,
     account_id: Option<AccountId>,
-    change: &Change,
+    at: Timestamp,
 ) -> Result<bool, Error> {
     let written = tx
         .execute(
             "INSERT INTO told_once (name, account_id, at) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING",
-            [text(name), optional_text(account_id), time(change.at)],
+            [text(name), optional_text(account_id), time(at)],
         )
         .await?;
     Ok(written > 0)

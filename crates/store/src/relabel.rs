@@ -8,10 +8,10 @@ use rndrkit_domain::text::{Environment, Name};
 use crate::audit;
 use crate::change::{Change, Committed};
 use crate::error::Error;
+use crate::key_owner::{self, Revision};
 use crate::open::Store;
 use crate::revoke::read_key;
-use crate::sql::TextRow;
-use crate::value::{optional_text, read_id, text};
+use crate::value::{optional_text, text};
 
 /// Changes to the words of a key; none = stays.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -36,18 +36,11 @@ impl Store {
         event: impl FnOnce(&ApiKey, &ApiKey) -> NewEvent + Send,
     ) -> Result<Committed<ApiKey>, Error> {
         let tx = self.begin().await?;
-        // The lock alone: nothing that a node holds about the account changes.
-        let owner: Option<TextRow> = tx
-            .optional(
-                "UPDATE accounts SET rev = rev
-                 WHERE id = (SELECT account_id FROM api_keys
-                             WHERE id = $1 AND ($2 IS NULL OR account_id = $2))
-                   AND deleted_at IS NULL
-                 RETURNING id AS value",
-                [text(id), optional_text(only_account)],
-            )
-            .await?;
-        let account_id: AccountId = read_id(&owner.ok_or(Error::NotFound)?.value)?;
+        let owner = key_owner::lock(&tx, id, only_account, Revision::Stays).await?;
+        if owner.is_deleted {
+            return Err(Error::NotFound);
+        }
+        let account_id = owner.account_id;
         let row = read_key(&tx, id).await?;
         let number = row.state_number;
         let before = row.into_key()?;

@@ -11,14 +11,15 @@ use crate::audit;
 use crate::change::{Change, Committed};
 use crate::error::Error;
 use crate::feed::{self, News};
+use crate::key_owner::{self, Revision};
 use crate::keys::{KeyRow, key_columns};
 use crate::open::Store;
-use crate::sql::{TextRow, Transaction};
-use crate::value::{optional_text, read_digest, read_id, text, time};
+use crate::sql::Transaction;
+use crate::value::{read_digest, text, time};
 
 #[derive(FromQueryResult)]
-struct DigestRow {
-    digest: Vec<u8>,
+pub(crate) struct DigestRow {
+    pub(crate) digest: Vec<u8>,
 }
 
 impl Store {
@@ -33,17 +34,7 @@ impl Store {
         event: NewEvent,
     ) -> Result<Committed<ApiKey>, Error> {
         let tx = self.begin().await?;
-        // A key never changes its account, so finding and locking it in one statement is safe.
-        let owner: Option<TextRow> = tx
-            .optional(
-                "UPDATE accounts SET rev = rev + 1
-                 WHERE id = (SELECT account_id FROM api_keys
-                             WHERE id = $1 AND ($2 IS NULL OR account_id = $2))
-                 RETURNING id AS value",
-                [text(id), optional_text(only_account)],
-            )
-            .await?;
-        let account_id: AccountId = read_id(&owner.ok_or(Error::NotFound)?.value)?;
+        let account_id = key_owner::lock(&tx, id, only_account, Revision::Rises).await?.account_id;
         let before = read_key(&tx, id).await?;
         if before.revoked_at.is_some() {
             let number = before.state_number;

@@ -17,11 +17,12 @@ use crate::change::{Change, Committed};
 use crate::error::Error;
 use crate::feed::{self, News};
 use crate::idempotency::{self, Idempotency};
-use crate::keys::{OwnerRow, insert_secret, require_access};
+use crate::key_owner::{self, KeyOwner, Revision};
+use crate::keys::{insert_secret, require_access};
 use crate::open::Store;
-use crate::revoke::{digests_of, read_key};
+use crate::revoke::{DigestRow, digests_of, read_key};
 use crate::sql::Transaction;
-use crate::value::{optional_text, read_digest, read_id, read_optional_time, read_time, text};
+use crate::value::{digest, read_digest, read_optional_time, read_time, text};
 
 /// The end of a secret that somebody ended: earlier than every clock shows, also one that is behind the clock of
 /// the node that wrote it. When that was is in the audit trail.
@@ -102,7 +103,8 @@ impl Store {
     ) -> Result<Committed<ApiKey>, Error> {
         let id = rotation.key_id;
         let tx = self.begin().await?;
-        let (account_id, owner) = lock_owner(&tx, id, rotation.only_account).await?;
+        let KeyOwner { account_id, row: owner, .. } =
+            key_owner::lock(&tx, id, rotation.only_account, Revision::Rises).await?;
         idempotency::claim(&tx, &change, idempotency, id).await?;
         let before = read_key(&tx, id).await?.into_key()?;
         if before.status(change.at) != KeyStatus::Active {
@@ -131,7 +133,7 @@ impl Store {
         event: NewEvent,
     ) -> Result<Committed<ApiKey>, Error> {
         let tx = self.begin().await?;
-        let (account_id, _) = lock_owner(&tx, id, only_account).await?;
+        let account_id = key_owner::lock(&tx, id, only_account, Revision::Rises).await?.account_id;
         let before = read_key(&tx, id).await?;
         // Also one whose time is over by this node's clock: it need not be over by another.
         let ended = match before.revoked_at {
@@ -169,33 +171,6 @@ impl Store {
     }
 }
 
-#[derive(FromQueryResult)]
-struct LockedRow {
-    account_id: String,
-    #[sea_orm(nested)]
-    owner: OwnerRow,
-}
-
-/// Locks the row of the account that a key belongs to. A key never changes its account, so finding and locking it
-/// in one statement is safe.
-async fn lock_owner(
-    tx: &Transaction,
-    id: KeyId,
-    only_account: Option<AccountId>,
-) -> Result<(AccountId, OwnerRow), Error> {
-    let row: Option<LockedRow> = tx
-        .optional(
-            "UPDATE accounts SET rev = rev + 1
-             WHERE id = (SELECT account_id FROM api_keys
-                         WHERE id = $1 AND ($2 IS NULL OR account_id = $2))
-             RETURNING id AS account_id, status, plan_id",
-            [text(id), optional_text(only_account)],
-        )
-        .await?;
-    let row = row.ok_or(Error::NotFound)?;
-    Ok((read_id(&row.account_id)?, row.owner))
-}
-
 /// Ends at once whatever has an end already; how many did.
 async fn end_older(tx: &Transaction, id: KeyId) -> Result<u64, Error> {
     let values = [text(id), ENDED_MS.into()];
@@ -213,12 +188,34 @@ async fn replace_secret(tx: &Transaction, rotation: &Rotation, change: &Change) 
     )
     .await?;
     insert_secret(tx, id, &rotation.secret, change).await?;
+    forget_oldest(tx, id).await
+}
+
+/// Forgets the secrets beyond [`MAX_SECRETS`], and with them when and by whom they were used. The last use of all of a
+/// key's stays, whichever secret it was of: that is the key's own.
+async fn forget_oldest(tx: &Transaction, id: KeyId) -> Result<(), Error> {
+    let forgotten: Vec<DigestRow> = tx
+        .all(
+            "DELETE FROM key_secrets WHERE key_id = $1 AND digest NOT IN
+                 (SELECT digest FROM key_secrets WHERE key_id = $1
+                  ORDER BY CASE WHEN ends_at IS NULL THEN 0 WHEN ends_at > 0 THEN 1 ELSE 2 END, created_at DESC, digest
+                  LIMIT $2)
+             RETURNING digest",
+            [text(id), i64::from(MAX_SECRETS).into()],
+        )
+        .await?;
+    for row in &forgotten {
+        let values = [digest(&read_digest(&row.digest)?)];
+        tx.execute("DELETE FROM secret_hours WHERE digest = $1", values.clone()).await?;
+        tx.execute("DELETE FROM sightings WHERE digest = $1", values).await?;
+    }
+    // Also what was written late, of secrets that were forgotten before.
     tx.execute(
-        "DELETE FROM key_secrets WHERE key_id = $1 AND digest NOT IN
-             (SELECT digest FROM key_secrets WHERE key_id = $1
-              ORDER BY CASE WHEN ends_at IS NULL THEN 0 WHEN ends_at > 0 THEN 1 ELSE 2 END, created_at DESC, digest
-              LIMIT $2)",
-        [text(id), i64::from(MAX_SECRETS).into()],
+        "DELETE FROM key_usage
+         WHERE key_id = $1 AND digest NOT IN (SELECT digest FROM key_secrets WHERE key_id = $1)
+             AND digest <> (SELECT digest FROM key_usage WHERE key_id = $1
+                            ORDER BY last_used_at DESC, digest DESC LIMIT 1)",
+        [text(id)],
     )
     .await?;
     Ok(())

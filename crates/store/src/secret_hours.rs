@@ -56,14 +56,22 @@ pub(crate) fn summed(last_uses: &[LastUse]) -> Vec<SecretHour> {
 }
 
 /// Adds to what is noted. What comes late, from a node that was slow to write, may make a pause look longer than
-/// it was, and never shorter: a secret is rather called in use for too long than unused too early.
+/// it was, and never shorter: a secret is rather called in use for too long than unused too early. Nothing is written of
+/// a secret that is forgotten, or whose account is deleted; one that is deleted at this very moment is swept up by
+/// [`Store::sweep_observations`].
 pub(crate) async fn add(tx: &Transaction, rows: &[SecretHour]) -> Result<(), Error> {
     let (least, most) = match tx.backend() {
         DbBackend::Sqlite => ("min", "max"),
         _ => ("least", "greatest"),
     };
     let sql = format!(
-        "INSERT INTO secret_hours (digest, hour, first_at, last_at, longest_pause_ms) VALUES {}
+        "WITH new (digest, hour, first_at, last_at, longest_pause_ms) AS (VALUES {})
+         INSERT INTO secret_hours (digest, hour, first_at, last_at, longest_pause_ms)
+         SELECT digest, hour, first_at, last_at, longest_pause_ms FROM new
+         WHERE EXISTS (SELECT 1 FROM key_secrets AS s
+                       JOIN api_keys AS k ON k.id = s.key_id
+                       JOIN accounts AS a ON a.id = k.account_id AND a.deleted_at IS NULL
+                       WHERE s.digest = new.digest)
          ON CONFLICT (digest, hour) DO UPDATE SET
              first_at = {least}(secret_hours.first_at, excluded.first_at),
              last_at = {most}(secret_hours.last_at, excluded.last_at),

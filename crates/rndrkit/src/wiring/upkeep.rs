@@ -164,13 +164,21 @@ async fn prune_audit(store: &Store, now: Timestamp, kept: &Kept) -> Result<u64, 
 
 async fn prune_observations(store: &Store, now: Timestamp) {
     let (networks, refusals) = (now.minus(NETWORKS_KEPT_FOR), now.minus(REFUSALS_KEPT_FOR));
-    let (hours, sightings) = (now.minus(SECRET_HOURS_KEPT_FOR), now.minus(SIGHTINGS_KEPT_FOR));
+    let hours = now.minus(SECRET_HOURS_KEPT_FOR);
     report("networks", in_batches(|| store.prune_networks(networks, PRUNE_BATCH)).await);
     report("hours of secrets", in_batches(|| store.prune_secret_hours(hours, PRUNE_BATCH)).await);
     report("refusals", in_batches(|| store.prune_refusals(refusals, PRUNE_BATCH)).await);
-    report("sightings", in_batches(|| store.prune_sightings(sightings, PRUNE_BATCH)).await);
+    report("sightings", prune_sightings(store, now).await);
     let swept = store.sweep_observations(now.minus(DELETED_SWEPT_FOR)).await;
     report("observations of deleted accounts", swept.map(|_| ()));
+}
+
+/// Once a day and on one node, because it reads the sightings of all secrets. What it leaves, the next day takes.
+async fn prune_sightings(store: &Store, now: Timestamp) -> Result<(), rndrkit_store::Error> {
+    if !store.claim_once(&format!("round.sightings.{}", now.date()), now).await? {
+        return Ok(());
+    }
+    in_batches(|| store.prune_sightings(now.minus(SIGHTINGS_KEPT_FOR), PRUNE_BATCH)).await
 }
 
 fn report(of: &'static str, pruned: Result<(), rndrkit_store::Error>) {
@@ -262,6 +270,26 @@ mod tests {
             let clock = SystemClock::default();
             prune(&store, &clock, &kept).await;
             assert_eq!(store.prune_links(clock.now(), 9).await.unwrap(), 0, "it is gone already");
+        });
+    }
+
+    #[test]
+    fn who_presented_secrets_is_forgotten_once_a_day_by_whichever_node_is_first() {
+        on_sqlite(async |database: &TestDatabase| {
+            let store = Store::open(&OpenOptions::new(database.url())).await.unwrap();
+            let now: Timestamp = "2026-11-23T12:30:00Z".parse().unwrap();
+            let key_id = KeyId::generate(now, &OsEntropy);
+            let long_ago =
+                format!("INSERT INTO sightings VALUES (randomblob(32), '{key_id}', 'a', 1, NULL, NULL)");
+            let left = async || store.list_sightings(key_id).await.map_err(|_| ());
+            let (now, tomorrow) = (now, now.plus(HOUR * 24));
+            let mut rounds = Vec::new();
+            for at in [now, now.plus(HOUR), tomorrow] {
+                meddle(database.url(), &long_ago).await;
+                prune_sightings(&store, at).await.unwrap();
+                rounds.push(left().await.is_ok_and(|left| left.is_empty()));
+            }
+            assert_eq!(rounds, [true, false, true]);
         });
     }
 

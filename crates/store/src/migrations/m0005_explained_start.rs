@@ -69,3 +69,32 @@ const INDEXES: &[&str] = &[
 ];
 
 const VERSION: &str = "UPDATE schema_version SET version = 5";
+
+#[cfg(test)]
+mod tests {
+    use rndrkit_testkit::database::{TestDatabase, on_sqlite};
+
+    use crate::open::{OpenOptions, Store};
+
+    #[test]
+    fn what_is_read_of_one_account_or_kind_is_found_by_an_index_up_to_the_last_column() {
+        on_sqlite(async |database: &TestDatabase| {
+            let store = Store::open(&OpenOptions::new(database.url())).await.unwrap();
+            for (query, index) in [
+                (
+                    "SELECT network FROM key_networks WHERE account_id = 'a' AND slot >= 1 ORDER BY slot",
+                    "key_networks USING INDEX key_networks_by_account (account_id=? AND slot>?)",
+                ),
+                (
+                    "SELECT hash FROM audit_signatures WHERE kind = 'checkpoint' ORDER BY seq DESC LIMIT 1",
+                    "audit_signatures USING INDEX audit_signatures_by_kind (kind=?)",
+                ),
+            ] {
+                let plan = store.reader().rows_built(format!("EXPLAIN QUERY PLAN {query}"), Vec::new()).await;
+                let steps: Vec<String> =
+                    plan.unwrap().iter().map(|row| row.try_get("", "detail").unwrap()).collect();
+                assert_eq!(steps, [format!("SEARCH {index}")]);
+            }
+        });
+    }
+}

@@ -48,7 +48,8 @@ impl Store {
 
     /// Drops sightings of secrets that nobody has presented since, at most `batch`; how many went.
     pub async fn prune_sightings(&self, before: Timestamp, batch: u32) -> Result<u64, Error> {
-        // No index has the time: it would be written with each sighting. So it is looked for without a lock first.
+        // No index has the time: it would be written with each sighting. So it is looked for without a lock first, and
+        // not often: see the caller.
         let old: NumberRow = self
             .reader()
             .one(
@@ -70,7 +71,11 @@ impl Store {
     /// Erases what was written about accounts at the very moment at which they were deleted, those deleted since
     /// then; how many rows went.
     pub async fn sweep_observations(&self, deleted_since: Timestamp) -> Result<u64, Error> {
-        const DELETED: [&str; 3] = [
+        const DELETED: [&str; 4] = [
+            "DELETE FROM secret_hours WHERE digest IN (
+                 SELECT s.digest FROM accounts AS a
+                 JOIN api_keys AS k ON k.account_id = a.id JOIN key_secrets AS s ON s.key_id = k.id
+                 WHERE a.deleted_at >= $1)",
             "DELETE FROM sightings WHERE account_id IN (SELECT id FROM accounts WHERE deleted_at >= $1)",
             "DELETE FROM key_networks WHERE account_id IN (SELECT id FROM accounts WHERE deleted_at >= $1)",
             "DELETE FROM refusals WHERE account_id IN (SELECT id FROM accounts WHERE deleted_at >= $1)",

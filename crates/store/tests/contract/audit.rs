@@ -319,7 +319,8 @@ async fn activity_is_filtered_and_pages_both_ways(database: &TestDatabase) {
     let (first, _) = key(&store, ada.id, 1).await;
     key(&store, ada.id, 2).await;
     key(&store, bob.id, 3).await;
-    let ended = event_of(ada.id, Action::KeyRevoked);
+    let mut ended = event_of(ada.id, Action::KeyRevoked);
+    ended.target.id = first.id.to_string();
     store.revoke_key(first.id, RevokedReason::User, Some(ada.id), change(4), ended).await.unwrap();
     let list = async |filter: &ActivityFilter, place, limit| {
         let page = store.list_activity(ada.id, filter, place, limit).await.unwrap();
@@ -338,6 +339,10 @@ async fn activity_is_filtered_and_pages_both_ways(database: &TestDatabase) {
     );
     let keys = ActivityFilter { actions: Some(vec![Action::KeyCreated]), ..ActivityFilter::default() };
     assert_eq!(list(&keys, ActivityPlace::Newest, 9).await.0, ["key.created"; 2]);
+    let of_key = ActivityFilter { key: Some(first.id), ..ActivityFilter::default() };
+    for place in [ActivityPlace::Newest, ActivityPlace::After(seqs[3])] {
+        assert_eq!(list(&of_key, place, 9).await.0, ["key.revoked"]);
+    }
     let nobody =
         ActivityFilter { actor: Some(ActivityActor::Kind(ActorType::Operator)), ..ActivityFilter::default() };
     assert!(list(&nobody, ActivityPlace::Newest, 9).await.0.is_empty());

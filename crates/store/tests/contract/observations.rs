@@ -296,12 +296,16 @@ async fn what_was_observed_goes_with_its_account(database: &TestDatabase) {
     assert_eq!((left(0).await, left(1).await), (0, 4));
     // What a node noted before it heard of the deletion is not written any more.
     store.record_observations(&seen, &refused).await.unwrap();
+    record_use(&store, seen[0].key_id, seen[0].digest, &[9]).await;
     assert_eq!(left(0).await + usize::from(!networks(&store, ada.id, 0).await.is_empty()), 0);
     // What was written while it was being deleted.
     let late =
         format!("INSERT INTO key_networks VALUES ('{}', 1, '10.0.0.0/24', '{}')", seen[0].key_id, ada.id);
     tamper(database, &late).await;
+    let hour = "INSERT INTO secret_hours SELECT digest, 1700000000000, 1700000000000, 1700000000000, 0
+                FROM key_secrets WHERE key_id = ";
+    tamper(database, &format!("{hour}'{}'", seen[0].key_id)).await;
     assert_eq!(store.sweep_observations(at(8)).await.unwrap(), 0, "deleted before that");
-    assert_eq!(store.sweep_observations(at(7)).await.unwrap(), 1);
+    assert_eq!(store.sweep_observations(at(7)).await.unwrap(), 2);
     assert_eq!((left(0).await, left(1).await), (0, 4));
 }

@@ -268,9 +268,9 @@ async fn old_mail_is_dropped(database: &TestDatabase) {
     assert_eq!(store.prune_outbox(at(30), 1).await.unwrap(), 1);
     assert_eq!(store.prune_outbox(at(30), 9).await.unwrap(), 1);
     assert_eq!(store.mail_backlog().await.unwrap().waiting, 1);
-    assert!(store.claim_once("round", change(1)).await.unwrap());
-    assert!(!store.claim_once("round", change(2)).await.unwrap());
+    assert!(store.claim_once("round", at(1)).await.unwrap());
+    assert!(!store.claim_once("round", at(2)).await.unwrap());
     let later: Timestamp = at(0).plus(Duration::from_secs(2));
     assert_eq!(store.prune_told(later, 9).await.unwrap(), 1);
-    assert!(store.claim_once("round", change(3)).await.unwrap());
+    assert!(store.claim_once("round", at(3)).await.unwrap());
 }

@@ -8,6 +8,7 @@ use rndrkit_domain::feed::FeedKind;
 use rndrkit_domain::id::{AccountId, KeyId};
 use rndrkit_domain::key::{ApiKey, KeyStatus, RevokedReason};
 use rndrkit_domain::key_text::Digest;
+use rndrkit_domain::observation::Sighting;
 use rndrkit_domain::random::OsEntropy;
 use rndrkit_domain::time::Timestamp;
 use rndrkit_domain::usage::LastUse;
@@ -16,8 +17,9 @@ use rndrkit_testkit::database::TestDatabase;
 use rndrkit_testkit::on_both_databases;
 
 use crate::builders::{
-    account, at, change, digest, event, event_of, key, new_key, open, plan_id, prefix, tamper,
+    account, at, behind, change, digest, event, event_of, key, new_key, open, plan_id, prefix, tamper,
 };
+use crate::opening::text_of;
 
 on_both_databases!(
     a_rotated_key_keeps_its_id_and_shows_its_newer_mask,
@@ -31,6 +33,7 @@ on_both_databases!(
     a_refused_rotation_leaves_no_trace,
     a_key_of_another_account_is_not_rotated,
     a_repeated_rotation_is_found_and_rotates_once,
+    what_was_noted_of_forgotten_secrets_goes_with_them_and_the_keys_last_use_stays,
     revoking_ends_both_secrets,
     a_key_remembers_its_newest_twenty_secrets,
     the_database_itself_keeps_a_key_to_one_secret_without_an_end,
@@ -334,6 +337,46 @@ async fn a_key_remembers_its_newest_twenty_secrets(database: &TestDatabase) {
     assert_eq!(entry.digests.len(), 21, "the one that went is named once more");
 }
 
+async fn what_was_noted_of_forgotten_secrets_goes_with_them_and_the_keys_last_use_stays(
+    database: &TestDatabase,
+) {
+    let store = open(database).await;
+    let owner = account(&store, "ada").await;
+    let (made, first) = key(&store, owner.id, 1).await;
+    let (_, second) = rotate(&store, &made, 900, 2).await;
+    let used = async |digest: Digest, seconds: u64| {
+        let (key_id, at) = (made.id, at(seconds));
+        store.record_usage(&[], &[LastUse { digest, key_id, at }]).await.unwrap();
+        let (account_id, user_agent) = (owner.id, None);
+        let sighting = Sighting { digest, key_id, account_id, at, ip: None, user_agent };
+        store.record_observations(&[sighting], &[]).await.unwrap();
+    };
+    let noted = async || {
+        let count = "SELECT CAST(count(*) AS TEXT) FROM ";
+        let connection = behind(database).await;
+        let mut counts = Vec::new();
+        for table in ["key_usage", "secret_hours", "sightings"] {
+            counts.extend(text_of(&connection, &format!("{count}{table}")).await);
+        }
+        connection.close().await.unwrap();
+        counts
+    };
+    let last_use = async || store.find_key(made.id).await.unwrap().unwrap().last_used_at;
+    used(first, 5).await;
+    used(second, 9_000).await;
+    for round in 0..19 {
+        assert_eq!(noted().await, ["2", "2", "2"], "{round}");
+        rotate(&store, &made, 0, 3 + round).await;
+    }
+    assert_eq!(noted().await, ["1", "1", "1"], "the first is forgotten");
+    let (_, newest) = rotate(&store, &made, 0, 30).await;
+    assert_eq!(noted().await, ["1", "0", "0"], "the second is forgotten, and not the key's last use");
+    assert_eq!(last_use().await, Some(at(9_000)));
+    used(newest, 9_500).await;
+    rotate(&store, &made, 0, 31).await;
+    assert_eq!((noted().await, last_use().await), (vec!["1".to_owned(); 3], Some(at(9_500))));
+}
+
 async fn the_database_itself_keeps_a_key_to_one_secret_without_an_end(database: &TestDatabase) {
     let store = open(database).await;
     let owner = account(&store, "ada").await;
@@ -352,7 +395,12 @@ async fn the_database_itself_keeps_a_key_to_one_secret_without_an_end(database: 
     assert!(refused.is_err(), "{refused:?}");
     connection.close().await.unwrap();
     assert_eq!(tamper(database, &second("1700000009000")).await, 1);
-    assert_eq!(store.find_key(made.id).await.unwrap().unwrap().mask, made.mask);
+    let found = store.find_key(made.id).await.unwrap().unwrap();
+    assert_eq!(
+        (found.mask, found.secret_created_at),
+        (made.mask, at(1)),
+        "whichever looks newer by its time"
+    );
 }
 
 async fn secrets_are_listed_with_their_use(database: &TestDatabase) {
