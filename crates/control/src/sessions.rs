@@ -12,7 +12,7 @@ use rndrkit_domain::key_text::{Digest, Secret};
 use rndrkit_domain::place::Place;
 use rndrkit_domain::random;
 use rndrkit_domain::time::Timestamp;
-use rndrkit_store::{EndSessions, SessionSeed};
+use rndrkit_store::{EndSession, EndSessions, Error as StoreError, SessionSeed};
 
 use crate::event::Subject;
 use crate::{Context, Control, Error, Principal};
@@ -72,7 +72,7 @@ pub struct SignedInBrowser {
 /// A session that somebody has just ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndedSession {
-    /// The one that asked.
+    /// The one that asked, now or before by another browser.
     This,
     /// Another one.
     Another,
@@ -204,8 +204,16 @@ impl Control {
         let event =
             self.event(context, now, Action::UserSessionEnded, Some(asker.account_id), asker.subject());
         let change = self.change(now);
-        self.store().end_session(asker.account_id, user_id, session, change, event).await?;
-        Ok(if session == asker.session { EndedSession::This } else { EndedSession::Another })
+        let account_id = asker.account_id;
+        let which = EndSession { account_id, user_id, asking: asker.session, ended: session };
+        match self.store().end_session(which, change, event).await {
+            Ok(true) if session != asker.session => Ok(EndedSession::Another),
+            Ok(true) => Ok(EndedSession::This),
+            Ok(false) => Err(Error::NotFound),
+            // Another browser was faster, and the one that asks is out.
+            Err(StoreError::NotFound) => Ok(EndedSession::This),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Ends all of [`Control::signed_in_browsers`] but the one that asks, or with it; how many.

@@ -91,7 +91,7 @@ pub use passwords::Proven;
 pub use relabel::KeyUpdate;
 pub use rotate::{KeySecret, NewSecret, Rotation};
 pub use schema::SchemaStatus;
-pub use sessions::{EndSessions, NewSession, SessionListing, SessionRecord, SessionSeed};
+pub use sessions::{EndSession, EndSessions, NewSession, SessionListing, SessionRecord, SessionSeed};
 pub use sign_in::OpenedByLink;
 pub use tokens::{LoadedTokens, NewToken};
 pub use users::NewUser;

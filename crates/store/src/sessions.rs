@@ -98,6 +98,19 @@ pub struct EndSessions {
     pub this_too: bool,
 }
 
+/// A session about to be ended by another one, or by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndSession {
+    /// The account whose dashboard both open.
+    pub account_id: AccountId,
+    /// Whose they are; none: only one that a link opened.
+    pub user_id: Option<UserId>,
+    /// The one that asks. It must still run.
+    pub asking: Digest,
+    /// The one that ends.
+    pub ended: Digest,
+}
+
 #[derive(FromQueryResult)]
 struct ListedRow {
     digest: Vec<u8>,
@@ -185,6 +198,18 @@ pub(crate) async fn insert(tx: &Transaction, new: &NewSession, change: &Change) 
     }
 }
 
+/// Insists that the session which asks still runs: of two browsers that sign each other out one is first, and the
+/// other is out. The account's lock is held.
+async fn require_running(tx: &Transaction, account_id: AccountId, asking: Digest) -> Result<(), Error> {
+    let still_runs: Option<NumberRow> = tx
+        .optional(
+            "SELECT created_at AS value FROM sessions WHERE digest = $1 AND account_id = $2",
+            [digest(&asking), text(account_id)],
+        )
+        .await?;
+    still_runs.map(|_| ()).ok_or(Error::NotFound)
+}
+
 /// The event of a session that has begun, with the place if it is new.
 pub(crate) fn marked(mut event: NewEvent, is_new_place: bool) -> NewEvent {
     if is_new_place {
@@ -256,6 +281,12 @@ impl Store {
         event: Option<NewEvent>,
     ) -> Result<bool, Error> {
         let tx = self.begin().await?;
+        // The account's lock comes first here too.
+        tx.execute(
+            "UPDATE accounts SET rev = rev WHERE id = (SELECT account_id FROM sessions WHERE digest = $1)",
+            [digest(&session)],
+        )
+        .await?;
         let ended = tx.execute("DELETE FROM sessions WHERE digest = $1", [digest(&session)]).await? > 0;
         if let (true, Some(event)) = (ended, event) {
             audit::append(&tx, &change, &[event]).await?;
@@ -287,15 +318,17 @@ impl Store {
     }
 
     /// Ends one session of those that [`Store::list_sessions`] lists; whether it was one of them and still there.
+    /// Not found when the one that asks has ended.
     pub async fn end_session(
         &self,
-        account_id: AccountId,
-        user_id: Option<UserId>,
-        session: Digest,
+        which: EndSession,
         change: Change,
         event: NewEvent,
     ) -> Result<bool, Error> {
+        let EndSession { account_id, user_id, asking, ended: session } = which;
         let tx = self.begin().await?;
+        accounts::lock(&tx, account_id).await?;
+        require_running(&tx, account_id, asking).await?;
         let ended = tx
             .execute(
                 "DELETE FROM sessions
@@ -321,16 +354,7 @@ impl Store {
         let EndSessions { account_id, user_id, asking, this_too } = which;
         let tx = self.begin().await?;
         accounts::lock(&tx, account_id).await?;
-        // Of two browsers that sign each other out one is first, and the other is out.
-        let still_runs: Option<NumberRow> = tx
-            .optional(
-                "SELECT created_at AS value FROM sessions WHERE digest = $1 AND account_id = $2",
-                [digest(&asking), text(account_id)],
-            )
-            .await?;
-        if still_runs.is_none() {
-            return Err(Error::NotFound);
-        }
+        require_running(&tx, account_id, asking).await?;
         let kept = if this_too { bytes(&[]) } else { digest(&asking) };
         let ended = tx
             .execute(

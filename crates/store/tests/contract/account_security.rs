@@ -5,7 +5,9 @@ use rndrkit_domain::audit::Action;
 use rndrkit_domain::key_text::Digest;
 use rndrkit_domain::link::LinkKind;
 use rndrkit_domain::place::Place;
-use rndrkit_store::{EndSessions, Error, NewLink, NewSession, NewUser, Proven, SessionSeed, Store};
+use rndrkit_store::{
+    EndSession, EndSessions, Error, NewLink, NewSession, NewUser, Proven, SessionSeed, Store,
+};
 use rndrkit_testkit::database::TestDatabase;
 use rndrkit_testkit::on_both_databases;
 
@@ -22,6 +24,7 @@ on_both_databases!(
     people_see_their_own_sessions_and_those_that_a_link_opened,
     signing_out_everywhere_leaves_other_people_and_the_asker,
     one_session_is_ended_only_by_whose_it_is,
+    of_two_browsers_that_end_each_other_one_is_out,
     the_first_place_is_not_new_and_another_one_is_once,
     places_are_bounded_and_go_with_the_account,
 );
@@ -223,21 +226,40 @@ async fn one_session_is_ended_only_by_whose_it_is(database: &TestDatabase) {
     let (owner, user, mine) = signed_up(&store, "ada").await;
     let (other_owner, other_user, theirs) = signed_up(&store, "eve").await;
     let by_link = browser(&store, &owner, None).await;
-    let end = async |owner: &Account, user: Option<&NewUser>, session| {
+    let end = async |asking, owner: &Account, user: Option<&NewUser>, ended| {
         let event = event_of(owner.id, Action::UserSessionEnded);
-        let user_id = user.map(|user| user.id);
-        store.end_session(owner.id, user_id, session, change(3), event).await.unwrap()
+        let which = EndSession { account_id: owner.id, user_id: user.map(|user| user.id), asking, ended };
+        store.end_session(which, change(3), event).await
     };
-    assert!(!end(&owner, Some(&user), theirs).await);
-    assert!(!end(&owner, Some(&other_user), theirs).await);
-    assert!(!end(&other_owner, Some(&user), mine).await);
-    assert!(!end(&owner, None, mine).await, "a session of a link ends no session of a person");
+    assert!(!end(mine, &owner, Some(&user), theirs).await.unwrap());
+    assert!(!end(mine, &owner, Some(&other_user), theirs).await.unwrap());
+    assert!(!end(theirs, &other_owner, Some(&user), mine).await.unwrap());
+    let by_stranger = end(theirs, &owner, Some(&user), mine).await;
+    assert!(matches!(by_stranger, Err(Error::NotFound)), "{by_stranger:?}");
+    let by_nobody = end(by_link, &owner, None, mine).await;
+    assert!(!by_nobody.unwrap(), "a session of a link ends no session of a person");
     assert!(runs(&store, mine).await && runs(&store, theirs).await);
-    assert!(end(&owner, Some(&user), by_link).await);
-    assert!(end(&owner, Some(&user), mine).await);
-    assert!(!end(&owner, Some(&user), mine).await);
+    assert!(end(mine, &owner, Some(&user), by_link).await.unwrap());
+    assert!(!end(mine, &owner, Some(&user), by_link).await.unwrap());
+    assert!(end(mine, &owner, Some(&user), mine).await.unwrap());
+    let late = end(mine, &owner, Some(&user), mine).await;
+    assert!(matches!(late, Err(Error::NotFound)), "{late:?}");
     let events = store.list_events(Some(owner.id), 9, None).await.unwrap().items;
     assert_eq!(events.iter().filter(|(_, event)| event.action == "user.session_ended").count(), 2);
+}
+
+async fn of_two_browsers_that_end_each_other_one_is_out(database: &TestDatabase) {
+    let store = open(database).await;
+    let (owner, user, first) = signed_up(&store, "ada").await;
+    let second = browser(&store, &owner, Some(&user)).await;
+    let end = |asking, ended| {
+        let which = EndSession { account_id: owner.id, user_id: Some(user.id), asking, ended };
+        store.end_session(which, change(3), event_of(owner.id, Action::UserSessionEnded))
+    };
+    let (one, two) = tokio::join!(end(first, second), end(second, first));
+    let (won, lost) = if one.is_ok() { (one, two) } else { (two, one) };
+    assert!(matches!((&won, &lost), (Ok(true), Err(Error::NotFound))), "{won:?} {lost:?}");
+    assert_ne!(runs(&store, first).await, runs(&store, second).await);
 }
 
 async fn the_first_place_is_not_new_and_another_one_is_once(database: &TestDatabase) {
