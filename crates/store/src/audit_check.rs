@@ -135,7 +135,10 @@ impl TrailCheck {
 
     fn begin_with(&mut self, first: &LinkedRow) {
         self.compare_heads(first.seq - 1, &first.previous_hash);
-        let signed_before = self.passed.checked_sub(1).and_then(|newest| self.heads.get(newest));
+        let signed_by = |one: &AuditSignature| one.public_key().filter(|_| one.is_genuine());
+        let dropped_by = self.checkpoint.as_ref().and_then(signed_by);
+        let mut before = self.heads.iter().take(self.passed).rev();
+        let signed_before = before.find(|head| head.public_key() != dropped_by);
         let start = Start {
             seq: first.seq,
             previous_hash: &first.previous_hash,

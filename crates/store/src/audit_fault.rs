@@ -26,8 +26,8 @@ pub enum AuditFault {
         /// The last of them.
         to: i64,
     },
-    /// An event that was signed is gone from before the first one, and nobody has signed for dropping it.
-    #[error("event {seq} was signed and is gone, and retention has not signed for dropping it")]
+    /// An event that was signed is gone from before the first one, and its key has not signed for dropping it.
+    #[error("event {seq} was signed and is gone, and no checkpoint by the same key says that it was dropped")]
     SignedAndGone {
         /// Its position.
         seq: i64,

@@ -40,8 +40,8 @@ struct CutRow {
     cut: i64,
 }
 
-/// The oldest event, the newest checkpoint if there is one, and the newest head over an event that is gone: read at
-/// once, as other nodes prune too.
+/// The oldest event, the newest checkpoint if there is one, and the newest head over an event that is gone by another
+/// key than that checkpoint: read at once, as other nodes prune too.
 #[derive(FromQueryResult)]
 struct StartRow {
     oldest: i64,
@@ -86,7 +86,8 @@ async fn start<C: ConnectionTrait>(sql: &Sql<C>) -> Result<Result<TrailStart, Au
             concat!(
                 "SELECT first.oldest, first.previous_hash,
                      (SELECT max(head.seq) FROM audit_signatures AS head
-                      WHERE head.kind = 'head' AND head.seq < first.oldest) AS signed_before, ",
+                      WHERE head.kind = 'head' AND head.seq < first.oldest
+                          AND head.public_key IS DISTINCT FROM dropped.public_key) AS signed_before, ",
                 signature_columns!(),
                 " FROM (SELECT seq AS oldest, previous_hash FROM audit_events ORDER BY seq LIMIT 1) AS first
                   LEFT JOIN (SELECT ",

@@ -21,7 +21,7 @@ pub(crate) struct Start<'a> {
     pub(crate) previous_hash: &'a [u8],
     /// The newest checkpoint.
     pub(crate) checkpoint: Option<&'a AuditSignature>,
-    /// The newest signed head over an event before it.
+    /// The newest head over an event before it that another key has signed than the checkpoint.
     pub(crate) signed_before: Option<i64>,
 }
 
@@ -48,11 +48,11 @@ impl Start<'_> {
         if self.previous_hash != checkpoint.place.hash {
             return Err(AuditFault::SignedOtherwise { seq: dropped });
         }
-        // Whoever can write to the database can write an unsigned checkpoint too. Retention takes heads along when it
-        // drops what they are about, so one that is left was not its work.
+        // Whoever can write to the database can write a checkpoint too, unsigned or signed with a key of theirs.
+        // Retention takes heads along when it drops what they are about, so one that is left was not its work.
         match self.signed_before {
-            Some(seq) if !checkpoint.is_signed() => Err(AuditFault::SignedAndGone { seq }),
-            _ => Ok(TrailStart::Checkpoint(checkpoint.clone())),
+            Some(seq) => Err(AuditFault::SignedAndGone { seq }),
+            None => Ok(TrailStart::Checkpoint(checkpoint.clone())),
         }
     }
 }

@@ -14,6 +14,8 @@ use crate::opening::text_of;
 on_both_databases!(
     the_old_end_of_a_young_trail_cannot_go_unnoticed_and_is_not_signed_over,
     a_checkpoint_written_by_hand_covers_up_nothing_that_was_signed,
+    a_checkpoint_by_another_key_covers_up_nothing_that_was_signed,
+    a_checkpoint_vouches_for_what_its_own_key_had_signed,
     a_trail_without_any_event_is_missing_whatever_a_checkpoint_says,
     retention_goes_on_with_another_key_and_tells_what_it_went_on_from,
     what_a_version_before_checkpoints_had_dropped_is_explained_by_the_upgrade_once,
@@ -82,6 +84,32 @@ async fn a_checkpoint_written_by_hand_covers_up_nothing_that_was_signed(database
     let signing = store.sign_audit_head(&signer(7), at(9_000), Some(&remembered)).await.unwrap();
     let missing = AuditFault::Missing { from: 4, to: 4 };
     assert!(matches!(&signing, HeadSigning::Refused(fault) if *fault == missing), "{signing:?}");
+}
+
+/// What the check and retention say of a checkpoint by this key where a head by key 7 over a dropped event is left.
+async fn judged_with_a_head_left(database: &TestDatabase, key: u8) -> (Option<AuditFault>, AuditPruning) {
+    let store = with_events(database, 4).await;
+    sign(&store, 0).await;
+    tamper(database, "CREATE TABLE kept AS SELECT * FROM audit_signatures").await;
+    for second in 5..=8 {
+        append(&store, second).await;
+    }
+    assert_eq!(dropped(&store, at(6), 99, at(50), Some(&signer(key))).await, 5);
+    tamper(database, "INSERT INTO audit_signatures SELECT * FROM kept").await;
+    let both = [signer(7).public_key(), signer(8).public_key()];
+    let checked = store.verify_audit_trail(&both).await.unwrap().fault;
+    (checked, store.prune_audit(at(7), 99, at(90), Some(&signer(7))).await.unwrap())
+}
+
+async fn a_checkpoint_by_another_key_covers_up_nothing_that_was_signed(database: &TestDatabase) {
+    let (checked, pruned) = judged_with_a_head_left(database, 8).await;
+    let gone = AuditFault::SignedAndGone { seq: 4 };
+    assert_eq!((checked, pruned), (Some(gone.clone()), AuditPruning::Refused(gone)));
+}
+
+async fn a_checkpoint_vouches_for_what_its_own_key_had_signed(database: &TestDatabase) {
+    let (checked, pruned) = judged_with_a_head_left(database, 7).await;
+    assert_eq!((checked, pruned), (None, AuditPruning::Done { events: 1, unproven: None }));
 }
 
 async fn a_trail_without_any_event_is_missing_whatever_a_checkpoint_says(database: &TestDatabase) {
