@@ -73,7 +73,8 @@ pub struct UpdateAccount {
     /// Display name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Contact address.
+    /// Contact address. When the account's only user signs in with the old one, they sign in with this one from now on,
+    /// and the old one is told by mail.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
     /// The operator's own id; `null` removes it.

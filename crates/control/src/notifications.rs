@@ -14,7 +14,7 @@ use crate::{Context, Control, Error};
 pub struct NotificationSettings {
     /// Each kind, and whether it is wanted.
     pub choices: Vec<(NotificationKind, bool)>,
-    /// Where mail goes: to everybody who has joined, or else to the account's own address.
+    /// Where mail goes: to those who have joined, up to a bound, or else to the account's own address.
     pub recipients: Vec<Email>,
     /// Whether this installation sends mail at all.
     pub sends_mail: bool,
@@ -28,11 +28,9 @@ impl Control {
         account_id: AccountId,
     ) -> Result<NotificationSettings, Error> {
         context.require_operator_or_user(account_id, Scope::Read)?;
-        let users = self.store().list_users(account_id).await?;
-        let mut recipients: Vec<Email> = users.into_iter().map(|user| user.email).collect();
+        let recipients = self.store().list_recipients(account_id).await?;
         if recipients.is_empty() {
-            let account = self.store().find_account(account_id, self.now()).await?;
-            recipients.push(account.ok_or(Error::NotFound)?.email);
+            return Err(Error::NotFound);
         }
         let choices = self.store().notification_choices(account_id).await?;
         Ok(NotificationSettings { choices, recipients, sends_mail: self.settings().sends_mail })

@@ -246,9 +246,8 @@ impl Control {
         let at = self.now();
         let opening = self.open_session(at, origin);
         let expires_at = opening.seed.expires_at;
-        let events = vec![self.user_event(&user, origin, at, Action::UserPasswordReset)];
-        let opened =
-            self.store().reset_password(digest, &hash, opening.seed, self.change(at), events).await?;
+        let event = self.user_event(&user, origin, at, Action::UserPasswordReset);
+        let opened = self.store().reset_password(digest, &hash, opening.seed, self.change(at), event).await?;
         Ok(OpenedSession { token: opening.token, account_id, expires_at, return_to: opened.return_to })
     }
 

@@ -88,10 +88,8 @@ impl fmt::Debug for NewMail {
 pub struct DueMail {
     /// Id: the same for every attempt.
     pub id: String,
-    /// What it is about.
-    pub kind: MailKind,
-    /// Whose account.
-    pub account_id: AccountId,
+    /// What it is about; none when this version does not know the word.
+    pub kind: Option<MailKind>,
     /// The account's name.
     pub account_name: String,
     /// Where to, as stored.
@@ -112,11 +110,18 @@ pub enum MailContent {
     /// A week.
     Week(WeeklySummary),
     /// A link to follow.
-    Link(String),
+    Link {
+        /// Its address.
+        url: String,
+        /// When it stops working. After that there is no use in the mail.
+        works_until: Timestamp,
+    },
     /// Nothing but what its kind says.
     Plain,
     /// What it was to tell is gone.
     Gone,
+    /// Written by a newer version, or damaged; why. That version may run beside this one, or come back.
+    Unreadable(String),
 }
 
 impl fmt::Debug for MailContent {
@@ -125,9 +130,10 @@ impl fmt::Debug for MailContent {
         f.write_str(match self {
             Self::Event(..) => "Event",
             Self::Week(_) => "Week",
-            Self::Link(_) => "Link",
+            Self::Link { .. } => "Link",
             Self::Plain => "Plain",
             Self::Gone => "Gone",
+            Self::Unreadable(_) => "Unreadable",
         })
     }
 }
@@ -184,7 +190,8 @@ mod tests {
             assert_eq!(MailKind::parse(kind.as_str()), Some(kind));
         }
         assert_eq!(MailKind::parse("?"), None);
-        let link = MailContent::Link("https://keys.example/confirm-email#secret".to_owned());
+        let url = "https://keys.example/confirm-email#secret".to_owned();
+        let link = MailContent::Link { url, works_until: Timestamp::from_unix_ms(0) };
         assert!(!format!("{link:?}").contains("secret"));
     }
 }

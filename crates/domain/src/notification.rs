@@ -3,7 +3,7 @@
 use crate::audit::{Action, NewEvent};
 use crate::id::UserId;
 
-/// Name of the detail of a sign-in event that says whether the person had signed in from there before.
+/// Name of the detail of an event that begins a session, which says whether the person had signed in from there before.
 pub const NEW_PLACE: &str = "new_place";
 /// The value of [`NEW_PLACE`] when not.
 pub const NEW_PLACE_YES: &str = "yes";
@@ -85,7 +85,10 @@ impl NotificationKind {
             Action::KeyUnused => Some(Self::KeyUnused),
             Action::AccountLimitReached => Some(Self::LimitReached),
             Action::AccountPlanChanged => Some(Self::PlanChanged),
-            Action::UserSignedIn => is_from_new_place(event).then_some(Self::NewPlace),
+            // A new password begins a session, too.
+            Action::UserSignedIn | Action::UserPasswordChanged | Action::UserPasswordReset => {
+                is_from_new_place(event).then_some(Self::NewPlace)
+            }
             _ => None,
         }
     }
@@ -137,6 +140,8 @@ mod tests {
         let kind = NotificationKind::of_event(&event);
         assert_eq!(kind, Some(NotificationKind::NewPlace));
         assert_eq!(kind.and_then(|kind| kind.only_user(&event)), Some(user));
+        event.action = Action::UserPasswordReset;
+        assert_eq!(NotificationKind::of_event(&event), Some(NotificationKind::NewPlace));
         event.action = Action::KeyCreated;
         let kind = NotificationKind::of_event(&event);
         assert_eq!(kind.and_then(|kind| kind.only_user(&event)), None, "everybody of the account");

@@ -16,6 +16,9 @@ pub const MAX_OVERLAP: Duration = DAY.saturating_mul(7);
 /// What the dashboard offers.
 pub const OVERLAP_CHOICES: [Duration; 4] = [Duration::ZERO, HOUR, DAY, MAX_OVERLAP];
 
+/// Name of the detail of a rotation's event that says when the old secret ends, if not at once.
+pub const WORKS_UNTIL: &str = "works_until";
+
 /// An old secret must have been unused for this long: a nightly job has run in it.
 pub const LEAST_QUIET: Duration = DAY;
 /// Pauses that ended longer ago than this say nothing about how the secret is used today.

@@ -64,7 +64,7 @@ impl Letter {
     /// Writes a mail down. Its id and its date are those of the row, so that every copy is the same.
     pub fn write(mail: &DueMail, words: &Words, sender: &Sender) -> Result<Self, BadAddress> {
         let text = words.of(mail);
-        let is_news = matches!(mail.kind, MailKind::News(_));
+        let is_news = matches!(mail.kind, Some(MailKind::News(_)));
         let message_id = format!("<{}@{}>", mail.id, sender.domain());
         let since_1970 = Duration::from_millis(u64::try_from(mail.created_at.unix_ms()).unwrap_or_default());
         let head = Head {

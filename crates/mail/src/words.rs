@@ -4,9 +4,10 @@ mod guarding;
 mod summary;
 mod typed;
 
-use rndrkit_domain::audit::{ActorType, StoredEvent};
+use rndrkit_domain::audit::{Action, ActorType, StoredEvent};
 use rndrkit_domain::mail::{DueMail, MailContent, MailKind, NamedKey};
 use rndrkit_domain::notification::NotificationKind;
+use rndrkit_domain::rotation::WORKS_UNTIL;
 use rndrkit_domain::time::Timestamp;
 
 use typed::typed;
@@ -63,15 +64,16 @@ impl Words {
     pub fn of(&self, mail: &DueMail) -> Text {
         let account = typed(&mail.account_name);
         let story = match (&mail.content, mail.kind) {
-            (MailContent::Link(link), _) => self.confirmation(link),
+            (MailContent::Link { url, works_until }, _) => self.confirmation(url, *works_until),
             (MailContent::Week(week), _) => summary::story(self, &account, week),
-            (MailContent::Event(event, key), MailKind::News(kind)) => {
+            (MailContent::Event(event, key), Some(MailKind::News(kind))) => {
                 self.news(kind, &account, event, key.as_ref())
             }
-            (MailContent::Plain, kind) => self.guarding(kind).unwrap_or_else(|| self.lost(&account)),
-            (MailContent::Event(..) | MailContent::Gone, _) => self.lost(&account),
+            (MailContent::Plain, Some(kind)) => self.guarding(kind).unwrap_or_else(|| self.lost(&account)),
+            _ => self.lost(&account),
         };
-        self.put_together(&story, matches!(mail.kind, MailKind::News(_)).then_some(account.as_str()))
+        let is_news = matches!(mail.kind, Some(MailKind::News(_)));
+        self.put_together(&story, is_news.then_some(account.as_str()))
     }
 
     fn put_together(&self, story: &Story, news_of: Option<&str>) -> Text {
@@ -145,11 +147,14 @@ impl Words {
     }
 
     fn key_rotated(&self, account: &str, event: &StoredEvent, key: Option<&NamedKey>) -> Story {
-        let overlap = detail(event, "overlap_seconds").and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
-        let end = event.at.plus(std::time::Duration::from_secs(overlap));
-        let old = match overlap {
-            0 => "stopped working at once".to_owned(),
-            _ => format!("works until {}", end.exact_for_people()),
+        // Events of earlier versions have the overlap alone.
+        let after_overlap = || {
+            let overlap = detail(event, "overlap_seconds")?.parse().ok().filter(|seconds| *seconds > 0)?;
+            Some(event.at.plus(std::time::Duration::from_secs(overlap)))
+        };
+        let old = match moment(event, WORKS_UNTIL).or_else(after_overlap) {
+            None => "stopped working at once".to_owned(),
+            Some(end) => format!("works until {}", end.exact_for_people()),
         };
         let mut facts = key_fact(key);
         facts.push(("Old secret", old));
@@ -219,6 +224,12 @@ impl Words {
     }
 
     fn new_place(&self, account: &str, event: &StoredEvent) -> Story {
+        let advice = if event.action == Action::UserSignedIn.as_str() {
+            "change your password and sign out everywhere.".to_owned()
+        } else {
+            // It came with a new password, which the reader then does not know.
+            format!("ask whoever runs {} at once for a link to set a new password.", typed(&self.brand))
+        };
         Story {
             subject: "Sign-in from a new place".to_owned(),
             opening: format!(
@@ -226,7 +237,7 @@ impl Words {
             ),
             facts: self.who(event),
             advice: vec![format!(
-                "If this was you, there is nothing to do. If not, change your password and sign out everywhere.\n{}",
+                "If this was you, there is nothing to do. If not, {advice}\n{}",
                 self.page("/settings#account")
             )],
         }
@@ -249,7 +260,7 @@ impl Words {
         }
     }
 
-    fn confirmation(&self, link: &str) -> Story {
+    fn confirmation(&self, link: &str, works_until: Timestamp) -> Story {
         let brand = typed(&self.brand);
         Story {
             subject: "Confirm your new e-mail address".to_owned(),
@@ -259,6 +270,7 @@ impl Words {
             facts: Vec::new(),
             advice: vec![
                 link.to_owned(),
+                format!("It works until {}.", works_until.exact_for_people()),
                 "If you did not ask for this, there is nothing to do: without the link nothing changes."
                     .to_owned(),
             ],

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop loudly")]
 
 use rndrkit_domain::audit::{Action, Actor, ActorType, StoredEvent};
-use rndrkit_domain::id::{AccountId, EventId, KeyId};
+use rndrkit_domain::id::{EventId, KeyId};
 use rndrkit_domain::mail::{DueMail, KeyWeek, MailContent, MailKind, NamedKey, WeeklySummary};
 use rndrkit_domain::notification::NotificationKind;
 use rndrkit_domain::random::OsEntropy;
@@ -61,8 +61,7 @@ fn mail(kind: NotificationKind, name: &str) -> DueMail {
     let named = NamedKey { name: name.to_owned(), mask: "rk_live_AbCd".to_owned() };
     DueMail {
         id: "evt_1.usr_1".to_owned(),
-        kind: MailKind::News(kind),
-        account_id: AccountId::generate(now(), &OsEntropy),
+        kind: Some(MailKind::News(kind)),
         account_name: name.to_owned(),
         recipient: "ada@example.com".to_owned(),
         created_at: now(),
@@ -105,6 +104,83 @@ fn every_kind_says_what_happened_who_did_it_and_where_to_act() {
     assert_eq!(plan.subject, "[RndrKit] The plan is Agency now");
     let rotated = words().of(&mail(NotificationKind::KeyRotated, "Ada"));
     assert!(rotated.body.contains("works until 30 Nov 2026, 19:54 UTC"), "{}", rotated.body);
+    let mut before_the_key = mail(NotificationKind::KeyRotated, "Ada");
+    let MailContent::Event(event, _) = &mut before_the_key.content else { panic!() };
+    event.details.push(("works_until".to_owned(), "2026-11-30T19:04:00.000Z".to_owned()));
+    let text = words().of(&before_the_key);
+    assert!(
+        text.body.contains("works until 30 Nov 2026, 19:04 UTC"),
+        "the key itself ends then: {}",
+        text.body
+    );
+}
+
+fn guarding(kind: MailKind, content: MailContent) -> DueMail {
+    DueMail { kind: Some(kind), content, ..mail(NotificationKind::KeyCreated, "Northwind") }
+}
+
+#[test]
+fn mail_that_guards_the_way_in_says_what_happened_and_what_to_do_if_it_was_not_you() {
+    let link = MailContent::Link {
+        url: "https://keys.example/confirm-email?link=x".to_owned(),
+        works_until: "2026-11-30T19:54:00Z".parse().unwrap(),
+    };
+    for (kind, content, subject, parts) in [
+        (
+            MailKind::EmailConfirmation,
+            link,
+            "Confirm your new e-mail address",
+            ["\nhttps://keys.example/confirm-email?link=x\n", "It works until 30 Nov 2026, 19:54 UTC."],
+        ),
+        (
+            MailKind::EmailInUse,
+            MailContent::Plain,
+            "This e-mail address is in use already",
+            ["nothing was changed", "https://keys.example/sign-in\n"],
+        ),
+        (
+            MailKind::EmailChangeAsked,
+            MailContent::Plain,
+            "A new e-mail address was asked for",
+            ["Until that address confirms, yours stays", "https://keys.example/settings#account\n"],
+        ),
+        (
+            MailKind::EmailChanged,
+            MailContent::Plain,
+            "Your e-mail address was changed",
+            ["in place of this one", "tell whoever runs RndrKit at once"],
+        ),
+        (
+            MailKind::PasswordChanged,
+            MailContent::Plain,
+            "Your password was changed",
+            ["in the settings or through a link", "ask whoever runs RndrKit at once for a link"],
+        ),
+    ] {
+        let mail = guarding(kind, content);
+        let text = words().of(&mail);
+        assert_eq!(text.subject, format!("[RndrKit] {subject}"));
+        for part in parts {
+            assert!(text.body.contains(part), "{part} in {}", text.body);
+        }
+        assert!(!text.body.contains("#notifications"), "nobody switches it off: {}", text.body);
+        assert!(text.body.lines().all(|line| line.chars().count() < 260), "{}", text.body);
+        let letter = Letter::write(&mail, &words(), &sender()).unwrap();
+        assert!(!head_of(&letter).iter().any(|line| line.starts_with("List-")), "{:#?}", head_of(&letter));
+    }
+}
+
+#[test]
+fn who_signs_in_from_a_new_place_with_a_new_password_is_not_met_with_the_advice_to_change_it() {
+    let said = |action: Action| {
+        let mut mail = mail(NotificationKind::NewPlace, "Northwind");
+        let MailContent::Event(event, _) = &mut mail.content else { panic!() };
+        event.action = action.as_str().to_owned();
+        words().of(&mail).body
+    };
+    assert!(said(Action::UserSignedIn).contains("change your password and sign out everywhere"));
+    let reset = said(Action::UserPasswordReset);
+    assert!(reset.contains("ask whoever runs RndrKit at once for a link"), "{reset}");
 }
 
 #[test]

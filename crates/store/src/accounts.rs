@@ -3,6 +3,7 @@
 use rndrkit_domain::account::{Account, AccountStatus, User};
 use rndrkit_domain::audit::NewEvent;
 use rndrkit_domain::id::AccountId;
+use rndrkit_domain::mail::MailKind;
 use rndrkit_domain::plan::PlanId;
 use rndrkit_domain::text::{Email, ExternalId, Name};
 use rndrkit_domain::time::Timestamp;
@@ -216,8 +217,8 @@ impl Store {
     }
 
     /// Changes an account. When its address changes and its only user signs in with that address, theirs changes with
-    /// it. `events` reports the difference between before and after, and that user as they were; nothing is written,
-    /// and `events` is not asked, when there is none.
+    /// it, and the old one is told. `events` reports the difference between before and after, and that user as they
+    /// were; nothing is written, and `events` is not asked, when there is none.
     pub async fn update_account(
         &self,
         id: AccountId,
@@ -252,7 +253,11 @@ impl Store {
         } else {
             email_changes::follow_account(&tx, id, &before.email, &after.email, change.at).await?
         };
-        audit::append(&tx, &change, &events(&before, &after, user.as_ref())).await?;
+        let events = events(&before, &after, user.as_ref());
+        if let (Some(user), Some(event)) = (user, events.last()) {
+            email_changes::tell(&tx, MailKind::EmailChanged, event, &user, &change).await?;
+        }
+        audit::append(&tx, &change, &events).await?;
         let number = feed::publish(&tx, &change, News::of_account(id)).await?;
         tx.commit().await?;
         Ok(Committed::done(after, number))

@@ -128,14 +128,21 @@ async fn is_taken(tx: &Transaction, user: &User, email: &Email) -> Result<bool, 
     Ok(by_account.is_some())
 }
 
-/// Mail about a person's own address or password, beside the event that reports it.
-pub(crate) fn mail(
+/// Tells a person of a change to their own address or password, which this event reports. `user` has the address that
+/// they had before it: whoever reads that mailbox is who must hear.
+pub(crate) async fn tell(
+    tx: &Transaction,
     kind: MailKind,
     event: &NewEvent,
     user: &User,
-    recipient: &Email,
-    payload: &str,
-) -> NewMail {
+    change: &Change,
+) -> Result<(), Error> {
+    outbox::enqueue(tx, &mail(kind, event, user, &user.email, ""), change).await?;
+    Ok(())
+}
+
+/// Mail about a person's own address or password, beside the event that reports it.
+fn mail(kind: MailKind, event: &NewEvent, user: &User, recipient: &Email, payload: &str) -> NewMail {
     NewMail {
         kind,
         event_id: event.id,
@@ -205,8 +212,7 @@ impl Store {
         if !outbox::enqueue(&tx, &NewMail { user_id: None, ..confirming }, &change).await? {
             return Err(Error::TooManyEmailChanges);
         }
-        let told = mail(MailKind::EmailChangeAsked, &event, &user, &user.email, "");
-        outbox::enqueue(&tx, &told, &change).await?;
+        tell(&tx, MailKind::EmailChangeAsked, &event, &user, &change).await?;
         audit::append(&tx, &change, &[event]).await?;
         tx.commit().await
     }
@@ -278,8 +284,7 @@ impl Store {
         write(&tx, &before, &asked.email, account_too).await?;
         passwords::void_links(&tx, before.id, change.at).await?;
         let event = event(&before, account_too);
-        let told = mail(MailKind::EmailChanged, &event, &before, &before.email, "");
-        outbox::enqueue(&tx, &told, &change).await?;
+        tell(&tx, MailKind::EmailChanged, &event, &before, &change).await?;
         audit::append(&tx, &change, &[event]).await?;
         let number = if account_too {
             Some(feed::publish(&tx, &change, News::of_account(before.account_id)).await?)

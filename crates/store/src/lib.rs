@@ -43,6 +43,7 @@ mod passwords;
 mod places;
 mod plans;
 mod prefixes;
+mod recipients;
 mod relabel;
 mod revoke;
 mod roster;

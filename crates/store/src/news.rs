@@ -5,7 +5,6 @@ use rndrkit_domain::audit::NewEvent;
 use rndrkit_domain::id::{AccountId, KeyId, UserId};
 use rndrkit_domain::mail::{KeyWeek, MailKind, NamedKey, NewMail, WeeklySummary};
 use rndrkit_domain::notification::NotificationKind;
-use rndrkit_domain::text::Email;
 use rndrkit_domain::time::Timestamp;
 use sea_orm::FromQueryResult;
 
@@ -15,16 +14,13 @@ use crate::error::Error;
 use crate::keys::newest_mask;
 use crate::open::Store;
 use crate::outbox;
+use crate::recipients;
 use crate::sql::Transaction;
-use crate::value::{
-    count, optional_text, read, read_count, read_id, read_optional_time, read_time, text, time,
-};
+use crate::value::{count, optional_text, read_count, read_id, read_optional_time, read_time, text, time};
 use crate::week;
 
 /// Active keys of one account that a summary adds up. Plans allow fewer.
 const SUMMARY_KEYS: i64 = 1_000;
-/// The most people of one account that get a summary, as with other news.
-const RECIPIENTS_MAX: i64 = 50;
 /// One UTC day.
 const DAY_MS: i64 = 86_400_000;
 
@@ -123,12 +119,6 @@ struct LimitRow {
 #[derive(FromQueryResult)]
 struct IdRow {
     id: String,
-}
-
-#[derive(FromQueryResult)]
-struct RecipientRow {
-    id: Option<String>,
-    email: String,
 }
 
 #[derive(FromQueryResult)]
@@ -298,7 +288,7 @@ impl Store {
         let summary = summarize(&tx, account_id, (from, to), &change).await?;
         if !summary.keys.is_empty() && tx.sends_mail() {
             let payload = week::write(&summary);
-            for (user_id, recipient) in recipients(&tx, account_id).await? {
+            for (user_id, recipient) in recipients::list(&tx, account_id).await? {
                 let whom = user_id.map_or_else(|| account_id.to_string(), |id: UserId| id.to_string());
                 let kind = MailKind::News(NotificationKind::WeeklySummary);
                 let payload = payload.clone();
@@ -384,24 +374,4 @@ async fn summarize(
     });
     let keys = keys.collect::<Result<_, Error>>()?;
     Ok(WeeklySummary { from, to, keys, more_keys: u32::try_from(more).unwrap_or(u32::MAX) })
-}
-
-/// The people of an account; its own address while nobody has joined it.
-async fn recipients(tx: &Transaction, account_id: AccountId) -> Result<Vec<(Option<UserId>, Email)>, Error> {
-    let mut rows: Vec<RecipientRow> = tx
-        .all(
-            "SELECT id, email FROM users WHERE account_id = $1 ORDER BY created_at, id LIMIT $2",
-            [text(account_id), RECIPIENTS_MAX.into()],
-        )
-        .await?;
-    if rows.is_empty() {
-        let own = "SELECT NULL AS id, email FROM accounts WHERE id = $1 AND email IS NOT NULL";
-        rows = tx.all(own, [text(account_id)]).await?;
-    }
-    rows.into_iter()
-        .map(|row| {
-            let user_id = row.id.as_deref().map(read_id).transpose()?;
-            Ok((user_id, read(Email::parse(&row.email), "an address to mail to")?))
-        })
-        .collect()
 }

@@ -13,12 +13,11 @@ use crate::change::Change;
 use crate::error::Error;
 use crate::keys::newest_mask;
 use crate::open::Store;
+use crate::recipients::RECIPIENTS_MAX;
 use crate::sql::{NumberRow, Transaction};
-use crate::value::{count, optional_text, read_count, read_id, read_small, read_time, text, time};
+use crate::value::{count, optional_text, read_count, read_time, text, time};
 use crate::week;
 
-/// The most people of one account that an event is told. More than that is a mailing list's work.
-const RECIPIENTS_MAX: i64 = 50;
 /// The most mails of one account in an hour. Who makes and deletes keys in a loop, with somebody else's address on
 /// the account, must not be able to fill that somebody's mailbox; what is not mailed is still in the trail.
 const MAILS_PER_HOUR: i64 = 100;
@@ -38,7 +37,7 @@ macro_rules! wanted {
     };
 }
 
-/// One row for each person; `$8` is the one person if it is only one.
+/// One row for each of the [recipients](crate::recipients); `$8` is the one person if it is only one.
 const TELL_USERS: &str = concat!(
     "INSERT INTO outbox (id, account_id, user_id, kind, event_id, recipient, created_at, due_at)
      SELECT $1 || '.' || id, account_id, id, $2, $1, email, $4, $4 FROM users
@@ -105,7 +104,8 @@ pub(crate) async fn enqueue(tx: &Transaction, mail: &NewMail, change: &Change) -
         return Ok(false);
     }
     let to = mail.user_id.map_or_else(|| mail.account_id.to_string(), |user| user.to_string());
-    insert(tx, &format!("{}.{to}", mail.event_id), mail, change.at).await?;
+    // The kind is part of it: one event may also be news to the same person.
+    insert(tx, &format!("{}.{}.{to}", mail.event_id, mail.kind.as_str()), mail, change.at).await?;
     Ok(true)
 }
 
@@ -184,20 +184,33 @@ impl Store {
             _ => CLAIM_ON_SQLITE,
         };
         let row: Option<ClaimedRow> = self.writer().optional(statement, [time(now), time(again_at)]).await?;
-        match row {
-            Some(row) => Ok(Some(self.read_mail(row).await?)),
-            None => Ok(None),
-        }
-    }
-
-    async fn read_mail(&self, row: ClaimedRow) -> Result<DueMail, Error> {
-        let kind = MailKind::parse(&row.kind).ok_or_else(|| Error::corrupt("a mail's kind"))?;
+        let Some(row) = row else { return Ok(None) };
         let name: Option<NameRow> = self
             .reader()
             .optional("SELECT name FROM accounts WHERE id = $1", [text(&row.account_id)])
             .await?;
-        let content = match (kind, row.event_id, row.payload) {
-            (MailKind::EmailConfirmation, _, Some(link)) => MailContent::Link(link),
+        // The row is taken already: what does not read must be put off and given up like the rest.
+        let content = match self.read_content(&row).await {
+            Err(error @ (Error::Corrupt(_) | Error::Database(_))) => {
+                MailContent::Unreadable(error.to_string())
+            }
+            content => content?,
+        };
+        Ok(Some(DueMail {
+            kind: MailKind::parse(&row.kind),
+            id: row.id,
+            account_name: name.and_then(|row| row.name).unwrap_or_default(),
+            recipient: row.recipient,
+            created_at: read_time(row.created_at),
+            attempts: u32::try_from(row.attempts).unwrap_or(u32::MAX),
+            content,
+        }))
+    }
+
+    async fn read_content(&self, row: &ClaimedRow) -> Result<MailContent, Error> {
+        let kind = MailKind::parse(&row.kind).ok_or_else(|| Error::corrupt("a mail's kind"))?;
+        match (kind, &row.event_id, &row.payload) {
+            (MailKind::EmailConfirmation, _, Some(url)) => self.read_link(row, url).await,
             (
                 MailKind::EmailInUse
                 | MailKind::EmailChangeAsked
@@ -205,21 +218,27 @@ impl Store {
                 | MailKind::PasswordChanged,
                 _,
                 Some(_),
-            ) => MailContent::Plain,
-            (MailKind::News(NotificationKind::WeeklySummary), _, Some(written)) => week::read(&written)?,
-            (MailKind::News(_), Some(event), _) => self.read_event(&event).await?,
-            _ => MailContent::Gone,
-        };
-        Ok(DueMail {
-            id: row.id,
-            kind,
-            account_id: read_id(&row.account_id)?,
-            account_name: name.and_then(|row| row.name).unwrap_or_default(),
-            recipient: row.recipient,
-            created_at: read_time(row.created_at),
-            attempts: read_small(row.attempts)?,
-            content,
-        })
+            ) => Ok(MailContent::Plain),
+            (MailKind::News(NotificationKind::WeeklySummary), _, Some(written)) => week::read(written),
+            (MailKind::News(_), Some(event), _) => self.read_event(event).await,
+            _ => Ok(MailContent::Gone),
+        }
+    }
+
+    /// A link that was cancelled, replaced or used meanwhile is not sent.
+    async fn read_link(&self, row: &ClaimedRow, url: &str) -> Result<MailContent, Error> {
+        let end: Option<NumberRow> = self
+            .reader()
+            .optional(
+                "SELECT expires_at AS value FROM email_changes
+                 WHERE account_id = $1 AND email = $2 AND created_at = $3 AND used_at IS NULL LIMIT 1",
+                [text(&row.account_id), text(&row.recipient), row.created_at.into()],
+            )
+            .await?;
+        Ok(end.map_or(MailContent::Gone, |end| MailContent::Link {
+            url: url.to_owned(),
+            works_until: read_time(end.value),
+        }))
     }
 
     async fn read_event(&self, id: &str) -> Result<MailContent, Error> {

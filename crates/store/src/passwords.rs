@@ -12,7 +12,6 @@ use crate::change::Change;
 use crate::email_changes;
 use crate::error::Error;
 use crate::open::Store;
-use crate::outbox;
 use crate::sessions::{self, NewSession, SessionSeed};
 use crate::sql::{NumberRow, TextRow, Transaction};
 use crate::users;
@@ -89,11 +88,23 @@ impl Store {
             .await?;
         tx.execute("DELETE FROM sessions WHERE user_id = $1", [text(user_id)]).await?;
         void_links(&tx, user_id, change.at).await?;
-        sessions::insert(&tx, &NewSession { seed, account_id, user_id: Some(user_id) }, &change).await?;
-        let user = users::find(&tx, user_id).await?.ok_or(Error::NotFound)?;
-        let told = email_changes::mail(MailKind::PasswordChanged, &event, &user, &user.email, "");
-        outbox::enqueue(&tx, &told, &change).await?;
-        audit::append(&tx, &change, &[event]).await?;
+        let session = NewSession { seed, account_id, user_id: Some(user_id) };
+        append_changed(&tx, &session, user_id, &change, event).await?;
         tx.commit().await
     }
+}
+
+/// Begins the one session that goes on with a new password, and reports and tells both: the change, and the place if
+/// it is new. Whoever has taken a password over does so from there.
+pub(crate) async fn append_changed(
+    tx: &Transaction,
+    session: &NewSession,
+    user_id: UserId,
+    change: &Change,
+    event: NewEvent,
+) -> Result<(), Error> {
+    let event = sessions::marked(event, sessions::insert(tx, session, change).await?);
+    let user = users::find(tx, user_id).await?.ok_or(Error::NotFound)?;
+    email_changes::tell(tx, MailKind::PasswordChanged, &event, &user, change).await?;
+    audit::append(tx, change, &[event]).await
 }

@@ -9,6 +9,7 @@ use rndrkit_domain::feed::FeedKind;
 use rndrkit_domain::id::{AccountId, KeyId};
 use rndrkit_domain::key::{ApiKey, KeyStatus};
 use rndrkit_domain::key_text::{Digest, KeyPrefix, Mask};
+use rndrkit_domain::rotation::WORKS_UNTIL;
 use rndrkit_domain::time::Timestamp;
 use sea_orm::FromQueryResult;
 
@@ -115,7 +116,10 @@ impl Store {
         digests.push(rotation.secret.digest);
         replace_secret(&tx, &rotation, &change).await?;
         let key = read_key(&tx, id).await?.into_key()?;
-        let event = NewEvent { account_id: Some(account_id), ..event };
+        let mut event = NewEvent { account_id: Some(account_id), ..event };
+        // The key's own end may come before the overlap's.
+        let works_until = key.previous.as_ref().map(|previous| previous.works_until.to_string());
+        event.details.extend(works_until.map(|end| (WORKS_UNTIL, end)));
         audit::append(&tx, &change, &[event]).await?;
         let news = News::of_key(FeedKind::Key, account_id, id, digests);
         let number = feed::publish(&tx, &change, news).await?;

@@ -82,7 +82,7 @@ impl Store {
         new_hash: &str,
         seed: SessionSeed,
         change: Change,
-        events: Vec<NewEvent>,
+        event: NewEvent,
     ) -> Result<OpenedByLink, Error> {
         let tx = self.begin().await?;
         let account_id = links::lock_account(&tx, link).await?;
@@ -93,8 +93,7 @@ impl Store {
         tx.execute("DELETE FROM sessions WHERE user_id = $1", [text(user_id)]).await?;
         passwords::void_links(&tx, user_id, change.at).await?;
         let session = NewSession { seed, account_id, user_id: Some(user_id) };
-        sessions::insert(&tx, &session, &change).await?;
-        audit::append(&tx, &change, &events).await?;
+        passwords::append_changed(&tx, &session, user_id, &change, event).await?;
         tx.commit().await?;
         Ok(OpenedByLink { account_id, user_id: Some(user_id), return_to: consumed.return_to })
     }

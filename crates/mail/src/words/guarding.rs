@@ -37,7 +37,10 @@ impl Words {
             ),
             MailKind::PasswordChanged => (
                 "Your password was changed",
-                format!("your password for {brand} was changed, and every other browser was signed out."),
+                format!(
+                    "your password for {brand} was changed, in the settings or through a link, and every other \
+                     browser was signed out."
+                ),
                 format!(
                     "If this was you, there is nothing to do. If not, ask whoever runs {brand} at once for a link to \
                      set a new one."

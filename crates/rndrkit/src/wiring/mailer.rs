@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rndrkit_domain::mail::{DueMail, MailContent};
+use rndrkit_domain::mail::{DueMail, MailContent, MailKind};
 use rndrkit_domain::random::{self, Entropy};
 use rndrkit_domain::time::{Clock, Timestamp};
 use rndrkit_mail::{DeliveryError, Letter, Session, Words};
@@ -31,7 +31,7 @@ const PAUSES: [Duration; 5] = [
     Duration::from_secs(7_200),
     Duration::from_secs(21_600),
 ];
-/// News that is two days old is none.
+/// News that is two days old is none. A link that has ended is not even that.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(2 * 86_400);
 /// Attempts to write down that a mail was sent, and the pause between them: a second copy is worse than a moment.
 const MARK_ATTEMPTS: u32 = 3;
@@ -157,8 +157,12 @@ impl Mailer {
             self.give_up(mail, "what it was to tell is gone", "gone").await;
             return Lane::GoesOn;
         }
-        if self.clock.now().since(mail.created_at) > GIVE_UP_AFTER {
-            self.give_up(mail, "older than two days", "too old").await;
+        if self.clock.now() >= of_use_until(mail) {
+            self.give_up(mail, "two days old, or its link has ended", "too old").await;
+            return Lane::GoesOn;
+        }
+        if let MailContent::Unreadable(why) = &mail.content {
+            self.put_off(mail, why, "cannot be read").await;
             return Lane::GoesOn;
         }
         let Ok(letter) = Letter::write(mail, &self.words, &self.mail.from) else {
@@ -200,41 +204,42 @@ impl Mailer {
     }
 
     async fn failed(&self, mail: &DueMail, error: &DeliveryError) -> Lane {
-        let (lane, refused) = match error {
-            DeliveryError::Service(_) => (Lane::IsBlocked, false),
-            DeliveryError::Later(_) => (Lane::GoesOn, false),
-            DeliveryError::Refused(_) => (Lane::GoesOn, true),
-        };
-        let now = self.clock.now();
-        let again = if refused { None } else { next_attempt(mail, now, &*self.entropy) };
-        let Some(again_at) = again else {
-            self.give_up(mail, &error.to_string(), kind_of(error)).await;
-            return lane;
+        let words = error.to_string();
+        match error {
+            DeliveryError::Service(why) => {
+                // Without a recipient: the server's words about its own trouble.
+                tracing::warn!(why, mail = mail.id, "the mail server cannot be used");
+                self.put_off(mail, &words, "the mail server cannot be used").await;
+                Lane::IsBlocked
+            }
+            DeliveryError::Later(_) => {
+                self.put_off(mail, &words, "not taken").await;
+                Lane::GoesOn
+            }
+            DeliveryError::Refused(_) => {
+                self.give_up(mail, &words, "refused by the mail server").await;
+                Lane::GoesOn
+            }
+        }
+    }
+
+    /// Tries again later, unless it will be of no use by then.
+    async fn put_off(&self, mail: &DueMail, why: &str, cause: &str) {
+        let Some(again_at) = next_attempt(mail, self.clock.now(), &*self.entropy) else {
+            self.give_up(mail, why, cause).await;
+            return;
         };
         metrics::counter!(MAIL, "outcome" => "later").increment(1);
-        if let DeliveryError::Service(why) = error {
-            // Without a recipient: the server's words about its own trouble.
-            tracing::warn!(why, mail = mail.id, %again_at, "the mail server cannot be used");
-        }
-        let marked = self.store.mark_mail_failed(mail, again_at, &error.to_string()).await;
-        note_unmarked(mail, marked);
-        lane
+        tracing::info!(mail = mail.id, cause, %again_at, "a mail is tried again later");
+        note_unmarked(mail, self.store.mark_mail_failed(mail, again_at, why).await);
     }
 
     /// The log says which and why in a word; the server's words, which may hold an address, are in the row.
     async fn give_up(&self, mail: &DueMail, why: &str, cause: &str) {
         metrics::counter!(MAIL, "outcome" => "given_up").increment(1);
-        let (kind, attempts) = (mail.kind.as_str(), mail.attempts);
+        let (kind, attempts) = (mail.kind.map_or("unknown", MailKind::as_str), mail.attempts);
         tracing::warn!(mail = mail.id, kind, attempts, cause, "a mail is given up");
         note_unmarked(mail, self.store.mark_mail_given_up(mail, self.clock.now(), why).await);
-    }
-}
-
-fn kind_of(error: &DeliveryError) -> &'static str {
-    match error {
-        DeliveryError::Service(_) => "the mail server cannot be used",
-        DeliveryError::Later(_) => "not taken for two days",
-        DeliveryError::Refused(_) => "refused by the mail server",
     }
 }
 
@@ -244,49 +249,73 @@ fn note_unmarked(mail: &DueMail, marked: Result<(), StoreError>) {
     }
 }
 
-/// When to try again; none when the news would be too old by then. Up to a tenth later than the pause, so that
+/// From when on nobody is helped by it any more.
+fn of_use_until(mail: &DueMail) -> Timestamp {
+    let too_old = mail.created_at.plus(GIVE_UP_AFTER);
+    match mail.content {
+        MailContent::Link { works_until, .. } => too_old.min(works_until),
+        _ => too_old,
+    }
+}
+
+/// When to try again; none when it is of no use by then. Up to a tenth later than the pause, so that
 /// what failed together does not come back together.
 fn next_attempt(mail: &DueMail, now: Timestamp, entropy: &dyn Entropy) -> Option<Timestamp> {
     let failed = usize::try_from(mail.attempts.saturating_sub(1)).unwrap_or(usize::MAX);
     let pause = PAUSES.get(failed).or(PAUSES.last()).copied().unwrap_or(LEASE);
     let [random] = random::bytes::<1>(entropy);
     let again_at = now.plus(pause + pause * u32::from(random) / 2_550);
-    (again_at <= mail.created_at.plus(GIVE_UP_AFTER)).then_some(again_at)
+    (again_at < of_use_until(mail)).then_some(again_at)
 }
 
 #[cfg(test)]
 mod tests {
-    use rndrkit_domain::id::AccountId;
-    use rndrkit_domain::mail::MailKind;
     use rndrkit_domain::notification::NotificationKind;
     use rndrkit_domain::random::OsEntropy;
 
     use super::*;
 
-    #[test]
-    fn attempts_come_at_growing_distances_and_end_after_two_days() {
-        let created_at = Timestamp::from_unix_ms(1_700_000_000_000);
-        let mut now = created_at;
-        let mut pauses = Vec::new();
+    fn created_at() -> Timestamp {
+        Timestamp::from_unix_ms(1_700_000_000_000)
+    }
+
+    /// When a mail is tried if nothing ever goes.
+    fn attempts_of(kind: MailKind, content: &MailContent) -> Vec<Timestamp> {
+        let mut tried = vec![created_at()];
         for attempts in 1.. {
             let mail = DueMail {
                 id: "evt_1.usr_1".to_owned(),
-                kind: MailKind::News(NotificationKind::KeyCreated),
-                account_id: AccountId::generate(created_at, &OsEntropy),
+                kind: Some(kind),
                 account_name: String::new(),
                 recipient: "ada@example.com".to_owned(),
-                created_at,
+                created_at: created_at(),
                 attempts,
-                content: MailContent::Gone,
+                content: content.clone(),
             };
+            let now = tried.last().copied().unwrap();
             let Some(again_at) = next_attempt(&mail, now, &OsEntropy) else { break };
-            pauses.push(again_at.since(now));
-            now = again_at;
+            tried.push(again_at);
         }
+        tried
+    }
+
+    #[test]
+    fn a_link_is_tried_only_while_it_works() {
+        let works_until = created_at().plus(Duration::from_secs(3_600));
+        let link = MailContent::Link { url: String::new(), works_until };
+        let tried = attempts_of(MailKind::EmailConfirmation, &link);
+        assert_eq!(tried.len(), 4, "at once, and after 1, 5 and 30 minutes: {tried:?}");
+        assert!(tried.iter().all(|at| *at < works_until), "{tried:?}");
+    }
+
+    #[test]
+    fn attempts_come_at_growing_distances_and_end_after_two_days() {
+        let tried = attempts_of(MailKind::News(NotificationKind::KeyCreated), &MailContent::Plain);
+        let pauses: Vec<Duration> = tried.windows(2).map(|pair| pair[1].since(pair[0])).collect();
         assert!((8..=12).contains(&pauses.len()), "{pauses:?}");
         for (pause, least) in pauses.iter().zip(PAUSES.iter().chain(std::iter::repeat(&PAUSES[4]))) {
             assert!(pause >= least && *pause <= *least + *least / 10, "{pauses:?}");
         }
-        assert!(now.since(created_at) <= GIVE_UP_AFTER);
+        assert!(tried.iter().all(|at| at.since(created_at()) <= GIVE_UP_AFTER));
     }
 }

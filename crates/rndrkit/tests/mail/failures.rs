@@ -67,6 +67,30 @@ async fn a_mail_that_is_refused_for_good_is_given_up_and_said_without_the_addres
 }
 
 #[tokio::test]
+async fn mail_of_a_kind_that_a_newer_version_wrote_keeps_no_other_mail_from_being_sent() {
+    let Some(receiver) = Receiver::start_or_notice().await else { return };
+    let (server, account) = server_with(&receiver).await;
+    let url = format!("sqlite://{}", server.data().join("rndrkit.db").display());
+    let rows = |from: u32, created_at: &str| {
+        format!(
+            "WITH RECURSIVE n (i) AS (SELECT {from} UNION ALL SELECT i + 1 FROM n WHERE i < {from} + 39)
+             INSERT INTO outbox (id, account_id, kind, payload, recipient, created_at, due_at)
+             SELECT 'row_' || i, '{account}', 'of_a_newer_version', '?', 'ada@example.com', {created_at}, 0 FROM n"
+        )
+    };
+    meddle(&url, &rows(1, "unixepoch() * 1000")).await;
+    meddle(&url, &rows(41, "(unixepoch() - 3 * 86400) * 1000")).await;
+    server.key(&account, "Deployment Script").await;
+    let mails = receiver.wait_for_mails(1).await;
+    assert!(mails[0].text.contains("Deployment Script"), "{}", mails[0].text);
+    let judged =
+        async || (counted(&server, "later").await, counted(&server, "given_up").await) == (40.0, 40.0);
+    assert!(until(judged).await, "the young wait, the old are given up: {}", server.log());
+    assert_eq!(receiver.mails().len(), 1);
+    assert!(!server.log().contains("ada@example.com"), "{}", server.log());
+}
+
+#[tokio::test]
 async fn mail_goes_encrypted_and_signed_in_and_doctor_tries_the_way_without_sending() {
     let folder = tempfile::tempdir().unwrap();
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();

@@ -36,10 +36,10 @@ async fn mailed(app: &App) -> Vec<(MailKind, String, Option<String>)> {
     let mut mails = Vec::new();
     while let Some(mail) = app.store.claim_mail(now, now.plus(Duration::from_secs(900))).await.unwrap() {
         let link = match mail.content {
-            MailContent::Link(url) => Some(url.split_once("?link=").unwrap().1.to_owned()),
+            MailContent::Link { url, .. } => Some(url.split_once("?link=").unwrap().1.to_owned()),
             _ => None,
         };
-        mails.push((mail.kind, mail.recipient, link));
+        mails.push((mail.kind.unwrap(), mail.recipient, link));
     }
     mails.sort_by_key(|(kind, ..)| kind.as_str());
     mails

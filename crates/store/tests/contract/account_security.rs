@@ -1,7 +1,7 @@
 //! What guards a person's own access: password, address, sessions, and the places they sign in from.
 
 use rndrkit_domain::account::Account;
-use rndrkit_domain::audit::Action;
+use rndrkit_domain::audit::{Action, NewEvent, Target};
 use rndrkit_domain::key_text::Digest;
 use rndrkit_domain::link::LinkKind;
 use rndrkit_domain::place::Place;
@@ -15,6 +15,7 @@ use crate::builders::{
     account, at, behind, change, digest, event, event_of, new_account, new_user, open, seed,
 };
 use crate::opening::text_of;
+use crate::outbox::{claim_all, open_with_mail};
 
 on_both_databases!(
     a_changed_password_ends_all_other_sessions_and_voids_links,
@@ -25,6 +26,7 @@ on_both_databases!(
     signing_out_everywhere_leaves_other_people_and_the_asker,
     one_session_is_ended_only_by_whose_it_is,
     of_two_browsers_that_end_each_other_one_is_out,
+    a_new_password_is_told_to_its_owner_and_so_is_the_new_place_that_it_came_from,
     the_first_place_is_not_new_and_another_one_is_once,
     places_are_bounded_and_go_with_the_account,
 );
@@ -260,6 +262,60 @@ async fn of_two_browsers_that_end_each_other_one_is_out(database: &TestDatabase)
     let (won, lost) = if one.is_ok() { (one, two) } else { (two, one) };
     assert!(matches!((&won, &lost), (Ok(true), Err(Error::NotFound))), "{won:?} {lost:?}");
     assert_ne!(runs(&store, first).await, runs(&store, second).await);
+}
+
+async fn a_new_password_is_told_to_its_owner_and_so_is_the_new_place_that_it_came_from(
+    database: &TestDatabase,
+) {
+    let store = open_with_mail(database).await;
+    let (owner, user, asking) = signed_up(&store, "ada").await;
+    let told = async || {
+        let mails = claim_all(&store, 9).await;
+        let mut kinds: Vec<_> = mails
+            .iter()
+            .map(|mail| {
+                assert_eq!(mail.recipient, "ada@example.com");
+                mail.kind.unwrap().as_str()
+            })
+            .collect();
+        kinds.sort_unstable();
+        kinds
+    };
+    let at_place = |network: u8| {
+        let place = Place::of(Some([10, 0, network, 1].into()), Some("Firefox"));
+        SessionSeed { place, ..seed(9_000) }
+    };
+    let event = |action| {
+        let target = Target { kind: "user", id: user.id.to_string() };
+        NewEvent { target, details: Vec::new(), ..event_of(owner.id, action) }
+    };
+    let reset = async |seed: SessionSeed, second| {
+        let link = NewLink {
+            digest: digest(),
+            kind: LinkKind::PasswordReset,
+            account_id: owner.id,
+            user_id: Some(user.id),
+            return_to: None,
+            expires_at: at(9_000),
+        };
+        let text = link.digest;
+        store.insert_link(link, change(2), event(Action::LinkCreated)).await.unwrap();
+        let event = event(Action::UserPasswordReset);
+        store.reset_password(text, "hash two", seed, change(second), event).await.unwrap();
+    };
+    let seed = at_place(1);
+    let known = seed.digest;
+    let changed = event(Action::UserPasswordChanged);
+    store.change_password(proven(&owner, &user, asking), "hash one", seed, change(3), changed).await.unwrap();
+    assert_eq!(told().await, ["new_place", "password_changed"]);
+    reset(at_place(1), 4).await;
+    assert_eq!(told().await, ["password_changed"], "from there the password was changed before");
+    assert!(!runs(&store, known).await);
+    reset(at_place(2), 5).await;
+    assert_eq!(told().await, ["new_place", "password_changed"]);
+    let last = &store.list_events(Some(owner.id), 1, None).await.unwrap().items[0].1;
+    assert_eq!(last.action, "user.password_reset");
+    assert_eq!(last.details, [("new_place".to_owned(), "yes".to_owned())]);
 }
 
 async fn the_first_place_is_not_new_and_another_one_is_once(database: &TestDatabase) {

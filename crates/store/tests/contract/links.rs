@@ -116,14 +116,15 @@ async fn a_reset_sets_the_password_and_ends_other_sessions(database: &TestDataba
     let reset = || NewLink { user_id: Some(user.id), ..link_to(&owner, LinkKind::PasswordReset) };
     let (link, other_link) = (insert(&store, reset()).await, insert(&store, reset()).await);
     let fresh = seed(900);
-    let events = vec![event_of(owner.id, Action::UserPasswordReset)];
-    let opened = store.reset_password(link, "new hash", fresh.clone(), change(3), events).await.unwrap();
+    let event = event_of(owner.id, Action::UserPasswordReset);
+    let opened =
+        store.reset_password(link, "new hash", fresh.clone(), change(3), event.clone()).await.unwrap();
     assert_eq!((opened.account_id, opened.user_id), (owner.id, Some(user.id)));
     assert_eq!(store.find_user_by_email(&user.email).await.unwrap().unwrap().1, "new hash");
     assert_eq!(store.find_session(session.digest, at(4)).await.unwrap(), None);
     assert!(store.find_session(fresh.digest, at(4)).await.unwrap().is_some());
     for used in [link, other_link] {
-        let again = store.reset_password(used, "newer hash", seed(900), change(4), Vec::new()).await;
+        let again = store.reset_password(used, "newer hash", seed(900), change(4), event.clone()).await;
         assert!(matches!(again, Err(Error::LinkInvalid)));
     }
 }
@@ -151,7 +152,7 @@ async fn links_of_another_kind_or_past_their_end_are_refused(database: &TestData
     let event = || event_of(owner.id, Action::UserSignedIn);
     let result = store.sign_in_by_link(invite, seed(900), change(2), event()).await;
     assert!(matches!(result, Err(Error::LinkInvalid)));
-    let result = store.reset_password(invite, "hash", seed(900), change(2), Vec::new()).await;
+    let result = store.reset_password(invite, "hash", seed(900), change(2), event()).await;
     assert!(matches!(result, Err(Error::LinkInvalid)));
     let result =
         store.sign_up(Some(invite), new_account("b"), new_user("b"), seed(9), change(2), vec![]).await;

@@ -150,7 +150,8 @@ async fn a_summary_adds_up_the_week_and_is_written_once(database: &TestDatabase)
     assert!(!write().await.unwrap());
     assert_eq!(list().await.unwrap(), []);
     let mails = claim_all(&store, 9).await;
-    let mut weeks = mails.iter().filter(|mail| mail.kind == MailKind::News(NotificationKind::WeeklySummary));
+    let mut weeks =
+        mails.iter().filter(|mail| mail.kind == Some(MailKind::News(NotificationKind::WeeklySummary)));
     let (Some(mail), None) = (weeks.next(), weeks.next()) else { panic!("{mails:?}") };
     let MailContent::Week(summary) = &mail.content else { panic!("{:?}", mail.content) };
     let first = &summary.keys[0];

@@ -27,6 +27,8 @@ on_both_databases!(
     a_late_sender_cannot_undo_what_another_has_marked,
     nothing_of_an_accounts_mail_outlives_it,
     the_mail_of_an_hour_is_bounded,
+    those_who_are_listed_are_those_who_are_mailed,
+    what_cannot_be_read_is_taken_and_put_off_like_any_mail,
     old_mail_is_dropped,
 );
 
@@ -53,8 +55,8 @@ pub(crate) async fn claim_all(store: &Store, seconds: u64) -> Vec<DueMail> {
     claimed
 }
 
-fn news(kind: NotificationKind) -> MailKind {
-    MailKind::News(kind)
+fn news(kind: NotificationKind) -> Option<MailKind> {
+    Some(MailKind::News(kind))
 }
 
 async fn an_event_becomes_one_mail_for_each_person(database: &TestDatabase) {
@@ -118,7 +120,7 @@ async fn what_is_not_wanted_is_not_put_aside(database: &TestDatabase) {
     }
     key(&store, owner.id, 4).await;
     store.append_event(change(5), event_of(owner.id, Action::KeyRotated)).await.unwrap();
-    let kinds: Vec<MailKind> = claim_all(&store, 9).await.iter().map(|mail| mail.kind).collect();
+    let kinds: Vec<_> = claim_all(&store, 9).await.iter().map(|mail| mail.kind).collect();
     assert_eq!(kinds, [news(NotificationKind::KeyRotated)]);
 }
 
@@ -256,6 +258,70 @@ async fn the_mail_of_an_hour_is_bounded(database: &TestDatabase) {
     assert_eq!(events.items.len(), 120, "all are in the trail");
     tell(3_611).await.unwrap();
     assert_eq!(store.mail_backlog().await.unwrap().waiting, 101, "the next hour has its own");
+}
+
+async fn those_who_are_listed_are_those_who_are_mailed(database: &TestDatabase) {
+    let store = open_with_mail(database).await;
+    let owner = joined(&store, "ada").await;
+    let nobody = account(&store, "nobody").await;
+    let rows: Vec<String> = (0..60)
+        .map(|n| {
+            let (id, at) = (format!("usr_{n:026}"), at(2 + n % 7).unix_ms());
+            format!("('{id}', '{}', 'p{n}@example.com', 'x', {at})", owner.id)
+        })
+        .collect();
+    let insert = "INSERT INTO users (id, account_id, email, password_hash, created_at) VALUES";
+    tamper(database, &format!("{insert} {}", rows.join(", "))).await;
+    let sorted = |addresses: Vec<String>| {
+        let mut addresses = addresses;
+        addresses.sort_unstable();
+        addresses
+    };
+    let listed = store.list_recipients(owner.id).await.unwrap();
+    assert_eq!((listed.len(), listed[0].as_str()), (50, "ada@example.com"), "who joined first");
+    let listed = sorted(listed.iter().map(ToString::to_string).collect());
+    key(&store, owner.id, 20).await;
+    let mailed = claim_all(&store, 20).await.into_iter().map(|mail| mail.recipient).collect();
+    assert_eq!(sorted(mailed), listed);
+    let week = store.write_summary(owner.id, (at(0), at(30)), change(31), event(Action::KeyCreated).id);
+    assert!(week.await.unwrap());
+    let mailed = claim_all(&store, 31).await.into_iter().map(|mail| mail.recipient).collect();
+    assert_eq!(sorted(mailed), listed);
+    assert_eq!(store.list_recipients(nobody.id).await.unwrap(), [nobody.email]);
+    store.delete_account(owner.id, change(40), event(Action::AccountDeleted)).await.unwrap();
+    assert_eq!(store.list_recipients(owner.id).await.unwrap(), []);
+}
+
+async fn what_cannot_be_read_is_taken_and_put_off_like_any_mail(database: &TestDatabase) {
+    const UNREADABLE: usize = 40;
+    let store = open_with_mail(database).await;
+    let owner = joined(&store, "ada").await;
+    for n in 0..UNREADABLE {
+        let (kind, payload) = [("of_a_newer_version", "?"), ("weekly_summary", "{}")][n % 2];
+        let values = format!("'{n}', '{}', '{kind}', '{payload}', 'ada@example.com'", owner.id);
+        let due = at(1).unix_ms();
+        let row = format!(
+            "INSERT INTO outbox (id, account_id, kind, payload, recipient, created_at, due_at)
+             VALUES ({values}, {due}, {due})"
+        );
+        tamper(database, &row).await;
+    }
+    key(&store, owner.id, 2).await;
+    let mails = claim_all(&store, 2).await;
+    assert_eq!(mails.len(), UNREADABLE + 1, "none stops the others");
+    let (good, unreadable): (Vec<_>, Vec<_>) =
+        mails.iter().partition(|mail| matches!(mail.content, MailContent::Event(..)));
+    assert_eq!((good.len(), good[0].kind), (1, news(NotificationKind::KeyCreated)));
+    for mail in &unreadable {
+        let MailContent::Unreadable(why) = &mail.content else { panic!("{:?}", mail.content) };
+        assert!(why.contains("does not read"), "{why}");
+        store.mark_mail_failed(mail, at(900), why).await.unwrap();
+    }
+    assert_eq!(claim_all(&store, 899).await.len(), 1, "the good one, whose sender has died");
+    let again = claim_all(&store, 900).await;
+    assert_eq!((again.len(), again[0].attempts), (UNREADABLE, 2));
+    store.mark_mail_given_up(&again[0], at(901), "too old").await.unwrap();
+    assert_eq!(store.mail_backlog().await.unwrap().waiting, 40, "39 and the good one");
 }
 
 async fn old_mail_is_dropped(database: &TestDatabase) {

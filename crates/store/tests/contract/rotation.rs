@@ -117,6 +117,13 @@ async fn an_old_secret_works_until_its_end_and_no_longer_than_its_key(database: 
     assert_eq!(done.value.previous.as_ref().unwrap().works_until, at(500), "the key ends before");
     assert!(done.value.previous_at(at(499)).is_some());
     assert!(done.value.previous_at(at(500)).is_none());
+    let told = async || {
+        let (_, newest) = store.list_events(Some(owner.id), 1, None).await.unwrap().items.remove(0);
+        newest.details.into_iter().find(|(name, _)| name == "works_until").map(|(_, end)| end)
+    };
+    assert_eq!(told().await, Some(at(500).to_string()));
+    rotate(&store, &made, 0, 30).await;
+    assert_eq!(told().await, None, "it ended at once");
 }
 
 async fn without_an_overlap_the_old_secret_has_ended_by_every_clock(database: &TestDatabase) {

@@ -2,6 +2,9 @@
 //! newer version wrote.
 
 use rndrkit_domain::audit::{Action, ActorType, StoredEvent};
+use rndrkit_domain::notification::{NEW_PLACE, NEW_PLACE_YES};
+use rndrkit_domain::rotation::WORKS_UNTIL;
+use rndrkit_domain::time::Timestamp;
 
 use super::words;
 
@@ -64,7 +67,7 @@ pub fn sentence(event: &StoredEvent, facts: &Facts<'_>) -> Vec<Part> {
     match action {
         Action::KeyCreated => to_key("created the key", ""),
         Action::KeyRevoked => revoked(event, facts, detail("reason").is_some()),
-        Action::KeyRotated => to_key("rotated the key", &overlap(detail("overlap_seconds"))),
+        Action::KeyRotated => to_key("rotated the key", &overlap(event, &detail)),
         Action::KeyPreviousEnded => to_key("ended the old secret of the key", ""),
         Action::KeyUpdated => to_key(&format!("changed the {} of the key", fields(detail("fields"))), ""),
         Action::KeyExpiring => match detail("days") {
@@ -86,11 +89,12 @@ pub fn sentence(event: &StoredEvent, facts: &Facts<'_>) -> Vec<Part> {
         Action::AccountPlanChanged => did(plan_change(detail("from"), detail("to"), facts.plan)),
         Action::AccountUpdated => did(format!("changed this account’s {}", fields(detail("fields")))),
         Action::LinkCreated => did(link(detail("kind")).to_owned()),
-        Action::UserSignedIn if detail("new_place") == Some("yes") => {
-            did("signed in from a new place".to_owned())
-        }
         Action::UserSignInFailed => sign_in_failed(facts),
-        action => did(simple(action, is_reader(event, facts)).to_owned()),
+        action => {
+            let words = simple(action, is_reader(event, facts));
+            let place = if detail(NEW_PLACE) == Some(NEW_PLACE_YES) { " from a new place" } else { "" };
+            did(format!("{words}{place}"))
+        }
     }
 }
 
@@ -196,8 +200,11 @@ fn revoked(event: &StoredEvent, facts: &Facts<'_>, again: bool) -> Vec<Part> {
     }
 }
 
-fn overlap(seconds: Option<&str>) -> String {
-    match seconds.and_then(|text| text.parse::<u64>().ok()) {
+/// How long the old secret works on. Events of earlier versions have the overlap alone, which the key's own end may cut.
+fn overlap<'a>(event: &StoredEvent, detail: &impl Fn(&str) -> Option<&'a str>) -> String {
+    let works_until = detail(WORKS_UNTIL).and_then(|text| text.parse::<Timestamp>().ok());
+    let asked_for = || detail("overlap_seconds").and_then(|text| text.parse::<u64>().ok());
+    match works_until.map(|end| end.since(event.at).as_secs()).or_else(asked_for) {
         None => String::new(),
         Some(0) => "; its old secret ended at once".to_owned(),
         Some(seconds) => {
@@ -344,6 +351,14 @@ mod tests {
                 "ada@example.com rotated the key Production; its old secret works for 24 hours more",
             ),
             (
+                say(
+                    Action::KeyRotated,
+                    User,
+                    &[("overlap_seconds", "86400"), ("works_until", "2023-11-15T01:13:20.000Z")],
+                ),
+                "ada@example.com rotated the key Production; its old secret works for 3 hours more",
+            ),
+            (
                 say(Action::KeyRotated, User, &[("overlap_seconds", "604800")]),
                 "ada@example.com rotated the key Production; its old secret works for 7 days more",
             ),
@@ -372,6 +387,10 @@ mod tests {
             (
                 say(Action::UserSignedIn, User, &[("new_place", "yes")]),
                 "ada@example.com signed in from a new place",
+            ),
+            (
+                say(Action::UserPasswordReset, User, &[("new_place", "yes")]),
+                "ada@example.com set their password through a reset link from a new place",
             ),
             (
                 say(Action::UserSignInFailed, ActorType::Anonymous, &[]),
