@@ -4,12 +4,8 @@
 use serde_json::json;
 
 use super::looking::look_at;
-use super::person::Person;
+use super::person::{MAIL, Person};
 use crate::harness::Server;
-
-/// Says nothing to anybody; enough for the server to know that it could send mail.
-const MAIL: [(&str, &str); 2] =
-    [("RNDRKIT_SMTP_URL", "smtp://127.0.0.1:9"), ("RNDRKIT_MAIL_FROM", "keys@northwind.example")];
 
 #[tokio::test]
 async fn usage_fits_every_window_in_every_state() {
@@ -46,6 +42,17 @@ async fn usage_fits_every_window_in_every_state() {
     assert_eq!(server.operator("DELETE", &format!("/v1/keys/{first}"), json!(null)).await.0, 200);
     ada.open(&format!("/settings/api-keys/{first}")).await;
     look_at(&ada, "key-past").await;
+    ada.leave().await;
+}
+
+#[tokio::test]
+async fn what_would_be_mailed_fits_every_window_where_no_mail_is_sent() {
+    let Some((ada, _server, _)) = Person::on_plan("agency").await else { return };
+    ada.open("/settings#notifications").await;
+    ada.see("No mail server is set up here, so nothing is mailed; all that happens shows in Activity.").await;
+    ada.press("What would be mailed").await;
+    ada.see("Every Monday").await;
+    look_at(&ada, "notifications-without-mail").await;
     ada.leave().await;
 }
 

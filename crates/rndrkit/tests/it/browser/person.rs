@@ -14,6 +14,9 @@ use crate::harness::Server;
 /// How long a page may take to show something on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(50);
+/// A mail server that takes nothing: the server could send mail, and what it would send stays in its outbox.
+pub const MAIL: [(&str, &str); 2] =
+    [("RNDRKIT_SMTP_URL", "smtp://127.0.0.1:9"), ("RNDRKIT_MAIL_FROM", "keys@northwind.example")];
 /// A password that every account of these tests uses.
 pub const PASSWORD: &str = "seven violins on a tractor";
 
