@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use rndrkit_domain::random::{self, OsEntropy};
-use sea_orm::{ConnectionTrait as _, Database, DbErr};
+use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, DbErr, Statement};
 use tokio::runtime::Runtime;
 
 use crate::visible;
@@ -93,10 +93,14 @@ impl Drop for TestDatabase {
     }
 }
 
-async fn run_on_server(url: &str, statement: &str) -> Result<(), DbErr> {
+async fn connect(url: &str) -> Result<DatabaseConnection, DbErr> {
     let mut options = sea_orm::ConnectOptions::new(url);
     options.max_connections(1).sqlx_logging(false);
-    let connection = Database::connect(options).await?;
+    Database::connect(options).await
+}
+
+async fn run_on_server(url: &str, statement: &str) -> Result<(), DbErr> {
+    let connection = connect(url).await?;
     let result = connection.execute_unprepared(statement).await;
     connection.close().await?;
     result.map(drop)
@@ -111,6 +115,52 @@ async fn run_on_server(url: &str, statement: &str) -> Result<(), DbErr> {
 pub async fn meddle(url: &str, statement: &str) {
     if let Err(error) = run_on_server(url, statement).await {
         panic!("{statement}: {error}");
+    }
+}
+
+/// The first column of what a database answers, for what cannot be seen otherwise.
+///
+/// # Panics
+///
+/// When the database refuses, or it is not text.
+#[expect(clippy::panic, reason = "a test that cannot look cannot go on")]
+pub async fn texts(url: &str, query: &str) -> Vec<String> {
+    let look = async {
+        let connection = connect(url).await?;
+        let statement = Statement::from_string(connection.get_database_backend(), query);
+        let rows = connection.query_all_raw(statement).await;
+        connection.close().await?;
+        rows?.iter().map(|row| row.try_get_by_index(0)).collect()
+    };
+    let texts: Result<Vec<String>, DbErr> = look.await;
+    texts.unwrap_or_else(|error| panic!("{query}: {error}"))
+}
+
+/// Somebody else who has begun to write to a SQLite file, as a backup tool might: nobody writes until they are done.
+#[derive(Debug)]
+pub struct OtherWriter(DatabaseConnection);
+
+impl OtherWriter {
+    /// Begins.
+    ///
+    /// # Panics
+    ///
+    /// When the database refuses.
+    #[expect(clippy::panic, reason = "a test that cannot prepare its case cannot go on")]
+    pub async fn begin(url: &str) -> Self {
+        let begun = async {
+            let connection = connect(url).await?;
+            connection.execute_unprepared("BEGIN IMMEDIATE").await?;
+            Ok::<_, DbErr>(connection)
+        };
+        Self(begun.await.unwrap_or_else(|error| panic!("no write lock: {error}")))
+    }
+
+    /// Is done, and has written nothing.
+    pub async fn end(self) {
+        // A lock goes with its connection in any case.
+        let _ = self.0.execute_unprepared("ROLLBACK").await;
+        let _ = self.0.close().await;
     }
 }
 

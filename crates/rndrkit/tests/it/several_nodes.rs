@@ -8,6 +8,7 @@ use rndrkit_testkit::proxy::{Proxy, Traffic};
 use serde_json::{Value, json};
 
 use crate::harness::Server;
+use crate::people::{PASSWORD, cookie_of};
 use crate::promises::rotated_means_refused;
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
@@ -50,6 +51,32 @@ async fn promise_8_what_was_written_through_one_node_is_read_through_another() {
     let path = format!("/v1/tokens/{}", token["id"].as_str().unwrap());
     assert_eq!(one.operator("DELETE", &path, Value::Null).await.0, 200);
     assert_eq!(asked().await, 401);
+}
+
+#[tokio::test]
+async fn signing_out_everywhere_on_one_node_holds_on_the_other_when_it_answers() {
+    let Some(([one, other], _database)) = pair_or_notice(&[]).await else { return };
+    let account = one.account("ada@example.com", "agency").await;
+    let here = one.join(&account, "ada@example.com").await;
+    let fields = [("email", "ada@example.com"), ("password", PASSWORD)];
+    let signed_in = other.form("/sign-in", "", &fields).await;
+    assert_eq!(signed_in.status(), 303);
+    let (elsewhere, by_link) = (cookie_of(&signed_in), other.session(&account).await);
+    let judge = async |cookie: &str, expected: u16| {
+        for node in [&one, &other] {
+            assert_eq!(node.page("/settings", cookie).await.status().as_u16(), expected);
+        }
+    };
+    for cookie in [&here, &elsewhere, &by_link] {
+        judge(cookie, 200).await;
+    }
+    let end = "/settings/sessions/end-others";
+    assert_eq!(one.form(end, &here, &[]).await.headers()["location"], "/settings?changed=sessions#account");
+    judge(&elsewhere, 303).await;
+    judge(&by_link, 303).await;
+    judge(&here, 200).await;
+    assert_eq!(other.form(end, &here, &[("this_too", "yes")]).await.headers()["location"], "/sign-in");
+    judge(&here, 303).await;
 }
 
 #[tokio::test]

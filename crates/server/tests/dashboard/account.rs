@@ -68,6 +68,23 @@ async fn what_is_wrong_with_a_password_stands_beside_its_field_and_nothing_typed
 }
 
 #[tokio::test]
+async fn a_change_of_password_that_nobody_confirmed_says_how_to_find_out_which_one_holds() {
+    let app = App::start().await;
+    let mut browser = ada(&app).await;
+    let other = app.other_writer().await;
+    let page = change(&mut browser, PASSWORD, NEW_PASSWORD).await;
+    page.says(StatusCode::SERVICE_UNAVAILABLE, "We could not confirm your new password");
+    page.says(StatusCode::SERVICE_UNAVAILABLE, "Try signing in with the new one first.");
+    page.says(StatusCode::SERVICE_UNAVAILABLE, "href=\"/sign-in\"");
+    for typed in [PASSWORD, NEW_PASSWORD] {
+        assert!(!page.html.contains(typed), "a password came back");
+    }
+    other.end().await;
+    assert!(sign_in(&app, NEW_PASSWORD).await.is_err() && sign_in(&app, PASSWORD).await.is_ok());
+    change(&mut browser, PASSWORD, NEW_PASSWORD).await.leads_to("/settings?changed=password#account");
+}
+
+#[tokio::test]
 async fn too_many_guesses_are_told_to_wait() {
     let app = App::start().await;
     let mut browser = ada(&app).await;

@@ -23,7 +23,7 @@ use rndrkit_domain::random::OsEntropy;
 use rndrkit_domain::time::ManualClock;
 use rndrkit_server::dashboard::{self, DashboardState};
 use rndrkit_store::{OpenOptions, Store};
-use rndrkit_testkit::database::{TestDatabase, meddle};
+use rndrkit_testkit::database::{OtherWriter, TestDatabase, meddle};
 use tower::ServiceExt as _;
 
 /// Confirms at once, for as many nodes as the test says, or not at all while `broken`.
@@ -144,6 +144,11 @@ impl App {
     /// Changes the database behind the dashboard's back.
     pub async fn meddle(&self, statement: &str) {
         meddle(self.database.url(), statement).await;
+    }
+
+    /// Keeps everybody else from writing to the database.
+    pub async fn other_writer(&self) -> OtherWriter {
+        OtherWriter::begin(self.database.url()).await
     }
 
     /// The path and query of a new link.

@@ -1,6 +1,7 @@
 //! The dashboard in a real browser: the specification's walk, what people and accidents do to it, and how
 //! every state of every page looks and is reached.
 
+mod account;
 mod activity;
 mod clicks;
 mod failures;
