@@ -208,10 +208,9 @@ impl Control {
         let which = EndSession { account_id, user_id, asking: asker.session, ended: session };
         match self.store().end_session(which, change, event).await {
             Ok(true) if session != asker.session => Ok(EndedSession::Another),
-            Ok(true) => Ok(EndedSession::This),
+            // Itself, or another browser was faster: the one that asks is out.
+            Ok(true) | Err(StoreError::NotFound) => Ok(EndedSession::This),
             Ok(false) => Err(Error::NotFound),
-            // Another browser was faster, and the one that asks is out.
-            Err(StoreError::NotFound) => Ok(EndedSession::This),
             Err(error) => Err(error.into()),
         }
     }

@@ -153,9 +153,9 @@ pub(crate) async fn write(
 /// who can write to the database can say as much without a signature.
 async fn vouched_for(tx: &Transaction, signer: &AuditSigner) -> Result<i64, Error> {
     let checkpoint = newest(tx, SignatureKind::Checkpoint).await?;
-    let signed = checkpoint
+    let own = checkpoint
         .filter(|checkpoint| checkpoint.is_signed() && checkpoint.public_key() == Some(signer.public_key()));
-    Ok(signed.map_or(0, |checkpoint| checkpoint.seq()))
+    Ok(own.map_or(0, |checkpoint| checkpoint.seq()))
 }
 
 /// Whether the trail still holds what an earlier head says.

@@ -213,7 +213,7 @@ impl TestTrail {
     }
 }
 
-fn blob(database: &TestDatabase, hex: &str) -> String {
+pub(crate) fn blob(database: &TestDatabase, hex: &str) -> String {
     if database.is_sqlite() { format!("x'{hex}'") } else { format!("'\\x{hex}'::bytea") }
 }
 

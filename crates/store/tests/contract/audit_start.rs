@@ -7,7 +7,7 @@ use rndrkit_store::{
 use rndrkit_testkit::database::TestDatabase;
 use rndrkit_testkit::on_both_databases;
 
-use crate::audit::{dropped, fault, sign, signer, with_events};
+use crate::audit::{blob, dropped, fault, sign, signer, with_events};
 use crate::builders::{at, behind, change, event, tamper};
 use crate::opening::text_of;
 
@@ -167,18 +167,12 @@ async fn an_upgrade_forgets_when_forgotten_secrets_were_used_and_keeps_the_keys_
 ) {
     let store = with_events(database, 2).await;
     store.close().await.unwrap();
-    let blob = |text: &str| {
-        let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
-        if database.is_sqlite() { format!("x'{hex}'") } else { format!("'\\x{hex}'::bytea") }
-    };
-    for (digest, key, last) in
-        [("a", "k1", 1), ("b", "k1", 3), ("c", "k1", 2), ("d", "k2", 1), ("e", "k3", 5)]
-    {
-        let statement = format!(
-            "INSERT INTO key_usage (digest, key_id, last_used_at) VALUES ({}, '{key}', {last})",
-            blob(&digest.repeat(32))
+    for (digit, key, last) in [(1, "k1", 1), (2, "k1", 3), (3, "k1", 2), (4, "k2", 1), (5, "k3", 5)] {
+        let digest = blob(database, &format!("{digit:02x}").repeat(32));
+        let row = format!(
+            "INSERT INTO key_usage (digest, key_id, last_used_at) VALUES ({digest}, '{key}', {last})"
         );
-        tamper(database, &statement).await;
+        tamper(database, &row).await;
     }
     tamper(database, BACK_TO_VERSION_4).await;
     Store::open(&OpenOptions::new(database.url())).await.unwrap();
