@@ -194,7 +194,7 @@ async fn a_link_is_mailed_while_it_waits_and_not_once_it_is_void(database: &Test
     ask(&store, proven(&owner, &user, asking), NEW, 2).await.unwrap();
     let url = "https://keys.example/confirm-email?link=x".to_owned();
     let link = MailContent::Link { url, works_until: at(3_602) };
-    assert_eq!(link_of(2).await, [link.clone()]);
+    assert_eq!(link_of(2).await, [link]);
     // Not handed over, so it is due again; by then another one was asked for.
     ask(&store, proven(&owner, &user, asking), "ada@elsewhere.example", 3).await.unwrap();
     let user_of = User { id: user.id, account_id: owner.id, email: user.email.clone(), created_at: at(1) };

@@ -55,10 +55,6 @@ pub(crate) async fn claim_all(store: &Store, seconds: u64) -> Vec<DueMail> {
     claimed
 }
 
-fn news(kind: NotificationKind) -> Option<MailKind> {
-    Some(MailKind::News(kind))
-}
-
 async fn an_event_becomes_one_mail_for_each_person(database: &TestDatabase) {
     let store = open_with_mail(database).await;
     let owner = joined(&store, "ada").await;
@@ -83,7 +79,7 @@ async fn an_event_becomes_one_mail_for_each_person(database: &TestDatabase) {
     assert_eq!(to, ["ada@example.com", "bob@example.com"]);
     for mail in &mails {
         assert!(mail.id.starts_with(&format!("{event_id}.usr_")), "{}", mail.id);
-        assert_eq!((mail.kind, mail.attempts), (news(NotificationKind::KeyCreated), 1));
+        assert_eq!((mail.kind, mail.attempts), (Some(MailKind::News(NotificationKind::KeyCreated)), 1));
         assert_eq!(mail.account_name, "ada");
         let MailContent::Event(told, Some(named)) = &mail.content else { panic!("{:?}", mail.content) };
         assert_eq!((told.id.to_string(), named.name.as_str()), (event_id.clone(), "CI/CD Pipeline"));
@@ -121,7 +117,7 @@ async fn what_is_not_wanted_is_not_put_aside(database: &TestDatabase) {
     key(&store, owner.id, 4).await;
     store.append_event(change(5), event_of(owner.id, Action::KeyRotated)).await.unwrap();
     let kinds: Vec<_> = claim_all(&store, 9).await.iter().map(|mail| mail.kind).collect();
-    assert_eq!(kinds, [news(NotificationKind::KeyRotated)]);
+    assert_eq!(kinds, [Some(MailKind::News(NotificationKind::KeyRotated))]);
 }
 
 async fn without_mail_nothing_is_put_aside(database: &TestDatabase) {
@@ -169,7 +165,7 @@ async fn a_sign_in_from_a_new_place_is_told_to_that_person_alone(database: &Test
     assert_eq!(mails.len(), 1);
     assert_eq!(
         (mails[0].kind, mails[0].recipient.as_str()),
-        (news(NotificationKind::NewPlace), "ada@example.com")
+        (Some(MailKind::News(NotificationKind::NewPlace)), "ada@example.com")
     );
 }
 
@@ -311,7 +307,7 @@ async fn what_cannot_be_read_is_taken_and_put_off_like_any_mail(database: &TestD
     assert_eq!(mails.len(), UNREADABLE + 1, "none stops the others");
     let (good, unreadable): (Vec<_>, Vec<_>) =
         mails.iter().partition(|mail| matches!(mail.content, MailContent::Event(..)));
-    assert_eq!((good.len(), good[0].kind), (1, news(NotificationKind::KeyCreated)));
+    assert_eq!((good.len(), good[0].kind), (1, Some(MailKind::News(NotificationKind::KeyCreated))));
     for mail in &unreadable {
         let MailContent::Unreadable(why) = &mail.content else { panic!("{:?}", mail.content) };
         assert!(why.contains("does not read"), "{why}");
