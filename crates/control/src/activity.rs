@@ -1,9 +1,10 @@
-//! An account's own audit events, for its people: filtered, in pages, and as a whole to take away.
+//! An account's own audit events, for its people: filtered, and in pages.
 //!
 //! What belongs to whoever runs the installation is not theirs to see: an operator's name, address and client are
 //! left out here, once for every page and file.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rndrkit_domain::audit::{Action, ActorType};
 use rndrkit_domain::id::{AccountId, KeyId, UserId};
@@ -17,11 +18,6 @@ use crate::{Context, Control, Error};
 
 /// Events of one page: two screens, and one look-up of names.
 const PAGE_EVENTS: u32 = 50;
-/// Events that a file is put together from at once.
-const BATCH_EVENTS: u32 = 500;
-/// Events of one file: some megabytes, made in memory. A busy account has that many in months; the filter by days
-/// gets the rest.
-pub const MAX_FILE_EVENTS: usize = 5_000;
 /// Keys that one can choose from: far more than an account has at once.
 const MAX_CHOICES: u32 = 200;
 
@@ -128,7 +124,7 @@ pub struct ActivityQuery {
 }
 
 impl ActivityQuery {
-    fn filter(&self) -> ActivityFilter {
+    pub(crate) fn filter(&self) -> ActivityFilter {
         let actor = self.person.map(|person| match person {
             Person::User(id) => ActivityActor::User(id),
             Person::Operator => ActivityActor::Kind(ActorType::Operator),
@@ -158,9 +154,9 @@ pub struct ActivityNames {
     /// Of keys, also of those that have ended.
     pub keys: BTreeMap<KeyId, Name>,
     /// Of people.
-    pub users: BTreeMap<UserId, Email>,
+    pub users: Arc<BTreeMap<UserId, Email>>,
     /// Of plans, by their ids.
-    pub plans: BTreeMap<String, String>,
+    pub plans: Arc<BTreeMap<String, String>>,
 }
 
 /// A page of events.
@@ -174,17 +170,6 @@ pub struct Activity {
     pub older: Option<Cursor>,
     /// Where newer ones begin; none at the start.
     pub newer: Option<Cursor>,
-}
-
-/// All events that a filter leaves.
-#[derive(Debug, Clone)]
-pub struct ActivityFile {
-    /// Events, newest first.
-    pub events: Vec<ChainedEvent>,
-    /// Names.
-    pub names: ActivityNames,
-    /// Whether that is all; otherwise the newest [`MAX_FILE_EVENTS`].
-    pub complete: bool,
 }
 
 /// What one can choose from.
@@ -223,36 +208,9 @@ impl Control {
             ActivityPlace::Before(_) => (first, last.filter(|_| stored.has_more)),
             ActivityPlace::After(_) => (first.filter(|_| stored.has_more), last),
         };
-        let names = self.names(account_id, &stored.items).await?;
+        let keys = self.names_of_keys(account_id, &stored.items).await?;
+        let names = ActivityNames { keys, ..self.names_of_others(account_id).await? };
         Ok(Activity { events: stored.items.into_iter().map(scrubbed).collect(), names, older, newer })
-    }
-
-    /// An account's events for a file, the newest [`MAX_FILE_EVENTS`] of them.
-    pub async fn account_activity_file(
-        &self,
-        context: &Context,
-        account_id: AccountId,
-        query: &ActivityQuery,
-    ) -> Result<ActivityFile, Error> {
-        context.require_operator_or_user(account_id, Scope::Read)?;
-        let filter = query.filter();
-        let (mut events, mut names) = (Vec::new(), ActivityNames::default());
-        let mut place = ActivityPlace::Newest;
-        loop {
-            let batch = self.store().list_activity(account_id, &filter, place, BATCH_EVENTS).await?;
-            let more = self.names(account_id, &batch.items).await?;
-            names.keys.extend(more.keys);
-            (names.users, names.plans) = (more.users, more.plans);
-            if let Some(last) = batch.items.last() {
-                place = ActivityPlace::Before(last.seq);
-            }
-            events.extend(batch.items.into_iter().map(scrubbed));
-            if !batch.has_more || events.len() >= MAX_FILE_EVENTS {
-                let complete = !batch.has_more && events.len() <= MAX_FILE_EVENTS;
-                events.truncate(MAX_FILE_EVENTS);
-                return Ok(ActivityFile { events, names, complete });
-            }
-        }
     }
 
     /// What an account's events can be filtered by.
@@ -271,20 +229,29 @@ impl Control {
         })
     }
 
-    async fn names(&self, account_id: AccountId, events: &[ChainedEvent]) -> Result<ActivityNames, Error> {
+    /// Names of the keys that events are about.
+    pub(crate) async fn names_of_keys(
+        &self,
+        account_id: AccountId,
+        events: &[ChainedEvent],
+    ) -> Result<BTreeMap<KeyId, Name>, Error> {
         let ids = events.iter().flat_map(|found| {
             [Some(found.event.target_id.as_str()), found.event.actor.id.as_deref()].into_iter().flatten()
         });
         let mut ids: Vec<KeyId> = ids.filter_map(|id| id.parse().ok()).collect();
         ids.sort_unstable();
         ids.dedup();
-        let keys = self.store().names_of_keys(account_id, &ids).await?;
+        Ok(self.store().names_of_keys(account_id, &ids).await?)
+    }
+
+    /// Names of people and plans, the same for all events of an account.
+    pub(crate) async fn names_of_others(&self, account_id: AccountId) -> Result<ActivityNames, Error> {
         let users = self.store().list_users(account_id).await?;
         let plans = self.list_plans().await?;
         Ok(ActivityNames {
-            keys,
-            users: users.into_iter().map(|user| (user.id, user.email)).collect(),
-            plans: plans.into_iter().map(|plan| (plan.id.to_string(), plan.name)).collect(),
+            keys: BTreeMap::new(),
+            users: Arc::new(users.into_iter().map(|user| (user.id, user.email)).collect()),
+            plans: Arc::new(plans.into_iter().map(|plan| (plan.id.to_string(), plan.name)).collect()),
         })
     }
 }
@@ -299,7 +266,7 @@ fn place(page: &ActivityPage) -> Result<ActivityPlace, Error> {
 }
 
 /// Without what is the operator's own. The salt goes too: with it a name could be guessed from its hash.
-fn scrubbed(mut found: ChainedEvent) -> ChainedEvent {
+pub(crate) fn scrubbed(mut found: ChainedEvent) -> ChainedEvent {
     if found.event.actor.kind == ActorType::Operator {
         found.event.actor.name = None;
         found.event.ip = None;

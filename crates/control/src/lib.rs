@@ -6,6 +6,7 @@
 
 mod accounts;
 mod activity;
+mod activity_file;
 mod audit;
 mod confirm;
 mod cursor;
@@ -45,9 +46,9 @@ use rndrkit_store::{Change, Store};
 
 pub use accounts::{AccountPatch, AccountView, ChangedAccount, NewAccountInput};
 pub use activity::{
-    Activity, ActivityChoices, ActivityFile, ActivityKind, ActivityNames, ActivityPage, ActivityQuery,
-    MAX_FILE_EVENTS, Person,
+    Activity, ActivityChoices, ActivityKind, ActivityNames, ActivityPage, ActivityQuery, Person,
 };
+pub use activity_file::{ActivityFile, MAX_FILE_EVENTS};
 pub use confirm::{BoxFuture, Confirm, ConfirmError, Confirmation};
 pub use cursor::{Cursor, Page, PageQuery};
 pub use email_change::WaitingEmail;

@@ -143,7 +143,7 @@ pub(super) async fn show(
         older,
         csv: asked.address("/activity.csv", None),
         json: asked.address("/activity.json", None),
-        file_events: words::grouped(MAX_FILE_EVENTS as u64),
+        file_events: words::grouped(MAX_FILE_EVENTS.into()),
     };
     Ok(answer::page(status, &view))
 }

@@ -71,7 +71,8 @@ impl Failure {
         self
     }
 
-    fn later(mut self, wait: Duration) -> Self {
+    /// Adds when to ask again.
+    pub(super) fn later(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
         self
     }
@@ -92,7 +93,8 @@ impl Failure {
             .passing()
     }
 
-    fn passing(mut self) -> Self {
+    /// Says that asking again may well succeed.
+    pub(super) fn passing(mut self) -> Self {
         self.may_pass = true;
         self
     }

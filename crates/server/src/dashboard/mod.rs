@@ -14,6 +14,7 @@ mod billing;
 mod compression;
 mod cookie;
 mod counted;
+mod downloads;
 mod email;
 mod explain;
 mod explain_words;

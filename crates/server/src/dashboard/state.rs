@@ -8,6 +8,7 @@ use rndrkit_control::Control;
 use rndrkit_domain::random::Entropy;
 
 use super::assets;
+use super::downloads::Downloads;
 use super::view::frame::Gate;
 use super::view::keys::Sample;
 
@@ -23,6 +24,7 @@ struct Inner {
     own_path: String,
     is_https: bool,
     public_host: String,
+    downloads: Downloads,
 }
 
 impl fmt::Debug for DashboardState {
@@ -41,6 +43,7 @@ impl DashboardState {
             own_path: own_path.trim_end_matches('/').to_owned(),
             is_https: public.scheme_str() == Some("https"),
             public_host: public.host().unwrap_or_default().to_ascii_lowercase(),
+            downloads: Downloads::default(),
             control,
         };
         Self { inner: Arc::new(inner) }
@@ -48,6 +51,11 @@ impl DashboardState {
 
     pub(super) fn control(&self) -> &Control {
         &self.inner.control
+    }
+
+    /// Files that are being taken away, of all accounts.
+    pub(super) fn downloads(&self) -> &Downloads {
+        &self.inner.downloads
     }
 
     pub(super) fn entropy(&self) -> &dyn Entropy {

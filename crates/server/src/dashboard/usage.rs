@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use futures_util::stream::{self, StreamExt as _};
 use http::StatusCode;
 use rndrkit_control::{Error, UsageRange, UsageReport};
 use rndrkit_domain::id::KeyId;
@@ -9,6 +10,7 @@ use serde::Deserialize;
 
 use super::answer::{self, see_other};
 use super::counted;
+use super::downloads;
 use super::failure::Failure;
 use super::form::PageQuery;
 use super::settings::{frame, plan_names};
@@ -71,13 +73,17 @@ pub(super) async fn download(
     PageQuery(asked): PageQuery<Asked>,
 ) -> Result<Response, Failure> {
     let (range, key_id) = (asked.range(), asked.key()?);
+    let download = state.downloads().begin(who.account.id)?;
     let rows = state.control().usage_rows(&who.context, who.account.id, key_id, range).await?;
     let name = match key_id {
         Some(id) => format!("usage-{id}-{}.csv", range.word()),
         None => format!("usage-{}.csv", range.word()),
     };
-    let table = counted::rows_to_take_away(range, &rows);
-    csv::attachment(&name, table).map_err(|cause| Failure::internal(&cause.to_string()))
+    let table = async move {
+        let table = move || csv::table(counted::rows_to_take_away(range, &rows));
+        downloads::aside(move || table().map_err(|cause| Failure::internal(&cause.to_string()))).await
+    };
+    download.answer(&name, csv::CONTENT_TYPE, stream::once(table).boxed()).await
 }
 
 /// A report, or that it cannot be read now.

@@ -2,22 +2,19 @@
 
 use std::borrow::Cow;
 
-use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::body::Bytes;
 
-/// A table as a file to be saved. Its first row is the head; the last may be a remark of one cell.
-pub(crate) fn attachment(name: &str, rows: Vec<Vec<String>>) -> Result<Response, csv::Error> {
+/// What such a file is called on the wire.
+pub(crate) const CONTENT_TYPE: &str = "text/csv; charset=utf-8";
+
+/// Rows as text: a table, or a part of one. Its first row is the head; the last may be a remark of one cell.
+pub(crate) fn table(rows: impl IntoIterator<Item = Vec<String>>) -> Result<Bytes, csv::Error> {
     let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(Vec::new());
     for row in rows {
         writer.write_record(row.iter().map(|cell| harmless(cell).into_owned()))?;
     }
-    let body = writer.into_inner().map_err(|cause| csv::Error::from(cause.into_error()))?;
-    let headers = [
-        (CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()),
-        (CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
-        (CACHE_CONTROL, "no-store".to_owned()),
-    ];
-    Ok((headers, body).into_response())
+    let text = writer.into_inner().map_err(|cause| csv::Error::from(cause.into_error()))?;
+    Ok(text.into())
 }
 
 /// Spreadsheets run what begins like a formula; behind an apostrophe it is text.

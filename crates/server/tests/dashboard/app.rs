@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use rndrkit_control::{
     AccountPatch, Billing, BoxFuture, Confirm, ConfirmError, Confirmation, Context, Control, ControlSettings,
@@ -218,6 +218,11 @@ impl Browser {
         }
         request.extensions_mut().insert(ClientInfo { ip: "192.0.2.7".parse().unwrap(), https: false });
         request
+    }
+
+    /// Asks, and leaves the answer unread.
+    pub async fn open(&self, path: &str) -> Response<Body> {
+        self.router.clone().oneshot(self.request("GET", path)).await.unwrap()
     }
 
     pub async fn send(&mut self, request: Request<Body>) -> Page {

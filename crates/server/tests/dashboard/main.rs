@@ -13,6 +13,7 @@ mod activity;
 mod app;
 mod compression;
 mod doors;
+mod downloads;
 mod email;
 mod explain;
 mod gallery;
