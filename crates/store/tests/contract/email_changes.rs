@@ -224,12 +224,12 @@ async fn changes_that_have_ended_are_dropped_in_batches(database: &TestDatabase)
         let owner: &Account = &owner;
         ask(&store, proven(owner, &user, asking), NEW, second).await.unwrap()
     };
-    let (used, replaced, kept) = (ask_at(2).await, ask_at(3).await, ask_at(10).await);
+    let (first, replaced, kept) = (ask_at(2).await, ask_at(3).await, ask_at(10).await);
     let now = at(3_605);
     assert_eq!(store.prune_email_changes(now, 1).await.unwrap(), 1);
     assert_eq!(store.prune_email_changes(now, 9).await.unwrap(), 1, "the one that works goes on");
     assert_eq!(store.prune_email_changes(now, 9).await.unwrap(), 0);
-    for link in [used, replaced] {
+    for link in [first, replaced] {
         assert_eq!(store.find_email_change(link, at(4)).await.unwrap(), None);
     }
     assert!(store.find_email_change(kept, now).await.unwrap().is_some());
