@@ -2,6 +2,7 @@
 //!
 //! Deliberately absent: which mail waits and when it is tried again (the caller's), SQL, clocks, randomness.
 
+mod bounded;
 mod message;
 mod server;
 mod session;

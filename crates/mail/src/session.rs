@@ -9,8 +9,10 @@ use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::bounded::Bounded;
 use crate::message::{Letter, Sender};
 use crate::server::{Security, SmtpServer};
 
@@ -63,12 +65,7 @@ impl Session {
             Security::None => None,
             _ => Some(TlsParameters::new(server.host.clone()).map_err(service("TLS"))?),
         };
-        let at_once = tls.clone().filter(|_| server.security == Security::Tls);
-        let address = (server.host.as_str(), server.port);
-        let mut connection =
-            AsyncSmtpConnection::connect_tokio1(address, Some(OPEN_WITHIN), &hello, at_once, None)
-                .await
-                .map_err(service("connecting"))?;
+        let mut connection = greeted(server, &hello, tls.clone()).await?;
         if let (Security::StartTls, Some(tls)) = (server.security, tls) {
             connection.starttls(tls, &hello).await.map_err(service("STARTTLS"))?;
         }
@@ -128,6 +125,24 @@ impl Session {
         // Everything is said already.
         let _ = timeout(CLOSE_WITHIN, self.connection.quit()).await;
     }
+}
+
+/// Connects and says hello. Whoever stands in the way may answer before there is TLS, so that what is read until then is
+/// bounded; a server that has shown its certificate is the operator's own choice.
+async fn greeted(
+    server: &SmtpServer,
+    hello: &ClientId,
+    tls: Option<TlsParameters>,
+) -> Result<AsyncSmtpConnection, DeliveryError> {
+    let address = (server.host.as_str(), server.port);
+    let connected = if server.security == Security::Tls {
+        AsyncSmtpConnection::connect_tokio1(address, Some(OPEN_WITHIN), hello, tls, None).await
+    } else {
+        let stream = TcpStream::connect(address).await;
+        let stream = stream.map_err(|error| DeliveryError::Service(format!("connecting: {error}")))?;
+        AsyncSmtpConnection::connect_with_transport(Box::new(Bounded::new(stream)), hello).await
+    };
+    connected.map_err(|error| DeliveryError::Service(said("connecting", &error)))
 }
 
 fn late(step: &str, limit: Duration) -> DeliveryError {

@@ -183,7 +183,11 @@ impl Store {
             DbBackend::Postgres => CLAIM_ON_POSTGRES,
             _ => CLAIM_ON_SQLITE,
         };
-        let row: Option<ClaimedRow> = self.writer().optional(statement, [time(now), time(again_at)]).await?;
+        // In a transaction, because a statement that gives rows may fail to be committed after it gave them (a full
+        // disk), and nobody would hear of it: the mail would be sent, and be due again at once.
+        let tx = self.begin().await?;
+        let row: Option<ClaimedRow> = tx.optional(statement, [time(now), time(again_at)]).await?;
+        tx.commit().await?;
         let Some(row) = row else { return Ok(None) };
         let name: Option<NameRow> = self
             .reader()

@@ -170,10 +170,7 @@ impl Mailer {
             return Lane::GoesOn;
         };
         match self.deliver(&letter, session).await {
-            Ok(()) => {
-                self.mark_sent(mail).await;
-                Lane::GoesOn
-            }
+            Ok(()) => self.mark_sent(mail).await,
             Err(error) => {
                 // Half-way through a mail the connection is of no use for another.
                 *session = None;
@@ -190,17 +187,19 @@ impl Mailer {
         open.deliver(letter).await
     }
 
-    async fn mark_sent(&self, mail: &DueMail) {
+    /// Where that cannot be written down, no other mail is sent before the next round: it would be the same with each.
+    async fn mark_sent(&self, mail: &DueMail) -> Lane {
         metrics::counter!(MAIL, "outcome" => "sent").increment(1);
         for attempt in 1..=MARK_ATTEMPTS {
             match self.store.mark_mail_sent(&mail.id, self.clock.now()).await {
-                Ok(()) => return,
+                Ok(()) => return Lane::GoesOn,
                 Err(error) if attempt == MARK_ATTEMPTS => {
                     tracing::warn!(%error, mail = mail.id, "a mail was sent and could not be marked: it is sent again");
                 }
                 Err(_) => sleep(MARK_PAUSE).await,
             }
         }
+        Lane::IsBlocked
     }
 
     async fn failed(&self, mail: &DueMail, error: &DeliveryError) -> Lane {

@@ -24,6 +24,7 @@ on_both_databases!(
     a_sign_in_from_a_new_place_is_told_to_that_person_alone,
     of_many_who_look_each_takes_another_mail,
     a_mail_that_nobody_marked_is_due_again_under_the_same_id,
+    what_cannot_be_taken_for_good_is_not_taken,
     a_late_sender_cannot_undo_what_another_has_marked,
     nothing_of_an_accounts_mail_outlives_it,
     the_mail_of_an_hour_is_bounded,
@@ -202,6 +203,38 @@ async fn a_mail_that_nobody_marked_is_due_again_under_the_same_id(database: &Tes
     assert!(store.claim_mail(at(301), at(601)).await.unwrap().is_none(), "its sender may be at it");
     let second = store.claim_mail(at(302), at(602)).await.unwrap().unwrap();
     assert_eq!((second.id, second.attempts), (first.id, 2));
+}
+
+/// A full disk shows when a change is committed, after the statement gave its rows. So does a rule that is looked at
+/// then.
+async fn what_cannot_be_taken_for_good_is_not_taken(database: &TestDatabase) {
+    let store = open_with_mail(database).await;
+    let owner = joined(&store, "ada").await;
+    key(&store, owner.id, 2).await;
+    for statement in late_rule(database.url()) {
+        tamper(database, statement).await;
+    }
+    assert!(store.claim_mail(at(2), at(302)).await.is_err(), "it would be sent, and be due again at once");
+    let is_sqlite = database.url().starts_with("sqlite:");
+    tamper(database, if is_sqlite { "DROP TRIGGER late" } else { "DROP TRIGGER late ON outbox" }).await;
+    assert_eq!(store.claim_mail(at(2), at(302)).await.unwrap().unwrap().attempts, 1);
+}
+
+/// That no change of the outbox can be committed.
+fn late_rule(url: &str) -> &'static [&'static str] {
+    if url.starts_with("sqlite:") {
+        &[
+            "CREATE TABLE homes (id INTEGER PRIMARY KEY)",
+            "CREATE TABLE guests (home INTEGER REFERENCES homes (id) DEFERRABLE INITIALLY DEFERRED)",
+            "CREATE TRIGGER late AFTER UPDATE ON outbox BEGIN INSERT INTO guests VALUES (1); END",
+        ]
+    } else {
+        &[
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'late'; END $$",
+            "CREATE CONSTRAINT TRIGGER late AFTER UPDATE ON outbox DEFERRABLE INITIALLY DEFERRED
+             FOR EACH ROW EXECUTE FUNCTION refuse()",
+        ]
+    }
 }
 
 async fn a_late_sender_cannot_undo_what_another_has_marked(database: &TestDatabase) {
