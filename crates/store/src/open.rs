@@ -251,7 +251,8 @@ async fn open_sqlite(options: &OpenOptions) -> Result<Connections, Error> {
         .synchronous(SqliteSynchronous::Full);
     // One writer: SQLite has one write lock anyway, and waiting in the pool is fair where retrying is not.
     let pool: SqlitePoolOptions = pool_options(1);
-    let pool = pool.idle_timeout(None).max_lifetime(None).before_acquire(|connection, _| {
+    let pool = pool.idle_timeout(None).max_lifetime(None).test_before_acquire(false);
+    let pool = pool.before_acquire(|connection, _| {
         // When a write or a commit fails for want of room, SQLite may roll back by itself. The driver's own
         // rollback then fails, it takes the next transaction for a nested one, and commits of those reach no
         // disk. A connection that counts itself inside a transaction is therefore replaced.
@@ -274,7 +275,8 @@ pub(crate) async fn sqlite_readers(
     connections: u32,
 ) -> Result<DatabaseConnection, Error> {
     let pool: SqlitePoolOptions = pool_options(connections);
-    let pool = pool.idle_timeout(None).max_lifetime(None);
+    // A connection to a file cannot be lost, and asking costs as much as a statement.
+    let pool = pool.idle_timeout(None).max_lifetime(None).test_before_acquire(false);
     let options = options.busy_timeout(BUSY_TIMEOUT).disable_statement_logging().read_only(true);
     Ok(pool.connect_with(options).await?.into())
 }
