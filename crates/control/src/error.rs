@@ -41,6 +41,9 @@ pub enum Error {
     /// The key was revoked or has expired.
     #[error("key not active")]
     KeyNotActive,
+    /// The key has another secret than the form was about.
+    #[error("key rotated meanwhile")]
+    SecretChanged,
     /// As many active keys as the plan allows.
     #[error("key limit of {limit} reached")]
     KeyLimitReached {
@@ -128,6 +131,11 @@ impl Error {
                 "This key was deleted or has expired, so it gets no new secret. Create another key."
                     .to_owned()
             }
+            Self::SecretChanged => {
+                "Somebody rotated this key since this page was loaded, so its secrets are others now. Look at the \
+                 key again before you decide."
+                    .to_owned()
+            }
             Self::PlanRequired => "API keys are not part of this account's plan. Upgrade to a plan with API \
                 access."
                 .to_owned(),
@@ -186,6 +194,7 @@ impl From<StoreError> for Error {
             StoreError::PlanRequired => Self::PlanRequired,
             StoreError::AccountSuspended => Self::AccountSuspended,
             StoreError::KeyNotActive => Self::KeyNotActive,
+            StoreError::SecretChanged => Self::SecretChanged,
             StoreError::KeyLimitReached { limit } => Self::KeyLimitReached { limit },
             StoreError::TokenLimitReached => Self::invalid(
                 "name",

@@ -2,7 +2,7 @@
 //!
 //! A fact that cannot be read now is left out, and never keeps the keys from being shown.
 
-use rndrkit_domain::account::AccountStatus;
+use rndrkit_domain::account::{Account, AccountStatus};
 use rndrkit_domain::hint::{self, KeyFacts, KeyHint, LimitFacts, LimitHint};
 use rndrkit_domain::id::{AccountId, KeyId};
 use rndrkit_domain::plan::Plan;
@@ -39,30 +39,31 @@ impl Control {
     pub async fn key_overview_with_hints(
         &self,
         context: &Context,
-        account_id: AccountId,
+        account: &Account,
     ) -> Result<(KeyOverview, Hints), Error> {
-        context.require_operator_or_user(account_id, Scope::Read)?;
+        context.require_operator_or_user(account.id, Scope::Read)?;
         let now = self.now();
         let limit_since = now.minus(hint::LIMIT_LOOKED_BACK);
         let (overview, networks, peak) = tokio::join!(
-            self.key_overview(context, account_id),
-            self.networks(account_id, now),
-            self.store().minute_peak(account_id, limit_since),
+            self.key_overview(context, account),
+            self.networks(account.id, now),
+            self.store().minute_peak(account.id, limit_since),
         );
         let overview = overview?;
-        let hints = self.hints(&overview, networks, peak, now).await;
+        let hints = self.hints(account, &overview, networks, peak, now).await;
         Ok((overview, hints))
     }
 
     async fn hints(
         &self,
+        account: &Account,
         overview: &KeyOverview,
         networks: Result<Networks, StoreError>,
         peak: Result<MinutePeak, StoreError>,
         now: Timestamp,
     ) -> Hints {
         // Keys that answer 403 are not used because they cannot be, and the page says so already.
-        let in_use = overview.plan.api_access && overview.account.status == AccountStatus::Active;
+        let in_use = overview.plan.api_access && account.status == AccountStatus::Active;
         if !in_use || overview.active.is_empty() {
             return Hints { complete: true, ..Hints::default() };
         }
@@ -104,16 +105,13 @@ impl Control {
     async fn networks(&self, account_id: AccountId, now: Timestamp) -> Result<Networks, StoreError> {
         let since = now.minus(hint::NETWORKS_LOOKED_BACK);
         let usual = hint::USUAL_NETWORKS as u64;
-        let suspects = self.store().list_keys_beyond_networks(account_id, since, usual).await?;
-        if suspects.is_empty() {
-            return Ok(Networks::new());
+        let mut most = Networks::new();
+        for id in self.store().list_keys_beyond_networks(account_id, since, usual).await? {
+            let seen = self.store().list_networks(id, since).await?;
+            let networks = seen.iter().map(|(slot, network)| (*slot, network.as_str()));
+            most.push((id, hint::most_networks(networks)));
         }
-        let seen = self.store().list_networks(account_id, since).await?;
-        let most = |id: KeyId| {
-            let of_key = seen.iter().filter(|(key, ..)| *key == id);
-            hint::most_networks(of_key.map(|(_, slot, network)| (*slot, network.as_str())))
-        };
-        Ok(suspects.into_iter().map(|id| (id, most(id))).collect())
+        Ok(most)
     }
 }
 

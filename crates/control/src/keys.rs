@@ -17,7 +17,7 @@ use crate::accounts::Checks;
 use crate::cursor::{Cursor, Page, PageQuery};
 use crate::event::Subject;
 use crate::idempotency::{Begin, repeated_resource};
-use crate::{Confirmation, Context, Control, Created, Error, IdempotencyRequest, Principal, RotationUse};
+use crate::{Confirmation, Context, Control, Created, Error, IdempotencyRequest, Principal};
 
 /// How far back the dashboard's list of past keys goes.
 const PAST_KEYS_SHOWN_FOR: Duration = Duration::from_secs(90 * 86_400);
@@ -35,17 +35,13 @@ pub struct Receipt {
     pub confirmation: Confirmation,
 }
 
-/// Everything the dashboard's list of keys shows.
+/// What the dashboard's list of keys shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyOverview {
-    /// The account.
-    pub account: Account,
-    /// Its plan.
+    /// The account's plan.
     pub plan: Plan,
     /// Active keys, newest first.
     pub active: Vec<ApiKey>,
-    /// Who uses the old secrets of those that have one.
-    pub rotations: Vec<RotationUse>,
     /// Keys that ended in the last 90 days, newest end first.
     pub past: Vec<ApiKey>,
 }
@@ -174,21 +170,20 @@ impl Control {
         Ok(Page::new(stored, |key| Cursor::TimeAndId(key.created_at, key.id.to_string())))
     }
 
-    /// What the dashboard's list of keys shows.
-    pub async fn key_overview(&self, context: &Context, account_id: AccountId) -> Result<KeyOverview, Error> {
-        context.require_operator_or_user(account_id, Scope::Read)?;
+    /// What the dashboard's list of keys shows, of an account as it was read a moment ago.
+    pub async fn key_overview(&self, context: &Context, account: &Account) -> Result<KeyOverview, Error> {
+        context.require_operator_or_user(account.id, Scope::Read)?;
         let now = self.now();
         let since = now.minus(PAST_KEYS_SHOWN_FOR);
-        let (view, active, past) = tokio::join!(
-            self.get_account(context, account_id),
-            self.store().list_active_keys(account_id, now),
-            self.store().list_past_keys(account_id, since, now, PAST_KEYS_MAX),
+        let (plan, active, past) = tokio::join!(
+            self.get_plan(&account.plan),
+            self.store().list_active_keys(account.id, now),
+            self.store().list_past_keys(account.id, since, now, PAST_KEYS_MAX),
         );
-        let (view, active, past) = (view?, active?, past?);
-        let rotations = self.rotation_uses(&active, now).await?;
+        let (plan, active, past) = (plan?, active?, past?);
         // A key that is deleted between the two reads would be in neither list or in both; the status decides.
         let past = past.into_iter().filter(|key| active.iter().all(|other| other.id != key.id)).collect();
-        Ok(KeyOverview { account: view.account, plan: view.plan, active, rotations, past })
+        Ok(KeyOverview { plan, active, past })
     }
 
     /// Revokes a key. Answers when no node accepts it any more; repeating it confirms anew.

@@ -62,7 +62,7 @@ pub use principal::{Context, Principal};
 pub use relabel::KeyPatch;
 pub use replay::Unfinished;
 pub use rndrkit_store::ChainedEvent;
-pub use rotation::{EndedPrevious, RotatedKey, RotationUse};
+pub use rotation::{EndedPrevious, RotateInput, RotatedKey, RotationUse};
 pub use sessions::{EndedSession, OpenedSession, SessionView, SignedInBrowser};
 pub use settings::{Billing, ControlSettings, SignUpPolicy};
 pub use sign_in::SignUpInput;

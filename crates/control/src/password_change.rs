@@ -74,7 +74,7 @@ impl Control {
         let stored = self.store().find_password_hash(user.id).await?;
         let right = self.inner.hasher.verify(typed.to_owned(), stored.clone()).await?;
         let Some(hash) = stored.filter(|_| right) else {
-            self.record_failure(Some(user), origin, self.now()).await?;
+            self.record_wrong_password(user, origin, self.now()).await?;
             return Err(wrong_password());
         };
         self.inner.throttle.succeeded(account, origin.ip);

@@ -6,7 +6,7 @@ use rndrkit_domain::id::{AccountId, KeyId, RequestId};
 use rndrkit_domain::observation::Refusal;
 use rndrkit_domain::time::Timestamp;
 use rndrkit_domain::token::Scope;
-use rndrkit_domain::usage::UsagePeriod;
+use rndrkit_domain::usage::{MINUTES_KEPT_FOR, UsagePeriod};
 
 use crate::{Context, Control, Error};
 
@@ -41,17 +41,22 @@ impl Control {
         Ok(self.store().list_refusals(account_id, key_id, limit.min(MAX_LISTED)).await?)
     }
 
-    /// How many requests of an account were refused in the minute of that moment, those that are not kept included.
+    /// How many requests with live secrets of an account were refused in the minute of that moment, those that are not
+    /// kept included. None: minutes of then are not kept any more.
     pub async fn refused_in_minute(
         &self,
         context: &Context,
         account_id: AccountId,
         at: Timestamp,
-    ) -> Result<u64, Error> {
+    ) -> Result<Option<u64>, Error> {
         context.require_operator_or_user(account_id, Scope::Read)?;
         let from = at.floor_to(MINUTE);
+        if from < self.now().minus(MINUTES_KEPT_FOR) {
+            return Ok(None);
+        }
         let span = (from, from.plus(MINUTE));
         let counts = self.store().list_usage(account_id, UsagePeriod::Minute, span, MAX_COUNTS).await?;
-        Ok(counts.iter().map(|usage| usage.counts.limited.saturating_add(usage.counts.refused)).sum())
+        let refused = counts.iter().map(|usage| usage.counts.limited.saturating_add(usage.counts.refused));
+        Ok(Some(refused.sum()))
     }
 }

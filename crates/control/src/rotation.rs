@@ -6,9 +6,9 @@ use std::time::Duration;
 use rndrkit_domain::audit::Action;
 use rndrkit_domain::id::KeyId;
 use rndrkit_domain::key::ApiKey;
-use rndrkit_domain::key_text::{self, Digest, Mask};
-use rndrkit_domain::observation::{SECRET_HOUR, SecretHour};
-use rndrkit_domain::rotation::{Advice, DEFAULT_OVERLAP, MAX_OVERLAP, PAUSES_WITHIN, Stretch, Uses};
+use rndrkit_domain::key_text::{self, Digest};
+use rndrkit_domain::observation::SecretHour;
+use rndrkit_domain::rotation::{Advice, DEFAULT_OVERLAP, MAX_OVERLAP, Stretch, USE_LOOKED_BACK, Uses};
 use rndrkit_domain::time::Timestamp;
 use rndrkit_domain::token::Scope;
 use rndrkit_store::{Error as StoreError, KeySecret, NewSecret, Rotation};
@@ -26,11 +26,7 @@ const MAX_LOOKED_INTO: usize = 20;
 pub struct RotationUse {
     /// The key.
     pub key_id: KeyId,
-    /// What may be shown of the old secret.
-    pub old_mask: Mask,
-    /// When it ends.
-    pub works_until: Timestamp,
-    /// When it was last used.
+    /// When the old one was last used.
     pub old_last_at: Option<Timestamp>,
     /// From where.
     pub old_ip: Option<IpAddr>,
@@ -40,6 +36,15 @@ pub struct RotationUse {
     pub new_last_at: Option<Timestamp>,
     /// Whether the old one may be ended without harm.
     pub advice: Advice,
+}
+
+/// How a key is to be rotated.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RotateInput<'a> {
+    /// How long the old secret works on, in seconds; 24 hours when nobody says.
+    pub overlap_seconds: Option<u64>,
+    /// The mask of the secret that somebody was looking at when they decided; with another the key is left as it is.
+    pub only_secret: Option<&'a str>,
 }
 
 /// A key with its new secret's mask, and who follows.
@@ -68,7 +73,7 @@ impl Control {
         &self,
         context: &Context,
         id: KeyId,
-        overlap_seconds: Option<u64>,
+        input: RotateInput<'_>,
         idempotency: Option<IdempotencyRequest<'_>>,
     ) -> Result<Created<RotatedKey>, Error> {
         let only_account = context.only_account()?;
@@ -78,7 +83,8 @@ impl Control {
             Begin::Fresh(place) => place,
             Begin::Repeat(id) => return self.repeated_rotation(context, &id).await,
         };
-        let overlap = check_overlap(overlap_seconds)?;
+        let overlap = check_overlap(input.overlap_seconds)?;
+        let only_secret = input.only_secret.map(ToOwned::to_owned);
         let (control, context) = (self.clone(), context.clone());
         self.to_the_end(async move {
             control.prefix_is_stored().await?;
@@ -86,7 +92,7 @@ impl Control {
             let minted = key_text::mint(&prefix, control.entropy());
             let digest = minted.digest;
             let secret = NewSecret { digest, prefix, mask: minted.mask };
-            let rotation = Rotation { key_id: id, only_account, secret, overlap };
+            let rotation = Rotation { key_id: id, only_account, only_secret, secret, overlap };
             let at = control.now();
             let mut event = control.event(&context, at, Action::KeyRotated, only_account, Subject::Key(id));
             event.details = vec![("overlap_seconds", overlap.as_secs().to_string())];
@@ -130,49 +136,37 @@ impl Control {
         Ok(Created { value: RotatedKey { key, confirmation: Some(confirmation) }, secret: None })
     }
 
-    /// Who uses the secrets of a key; none when only one of them works.
-    pub async fn rotation_use(&self, context: &Context, key: &ApiKey) -> Result<Option<RotationUse>, Error> {
-        context.require_operator_or_user(key.account_id, Scope::Read)?;
-        self.look_into(key, self.now()).await
-    }
-
-    /// The same of each of these keys.
-    pub(crate) async fn rotation_uses(
-        &self,
-        keys: &[ApiKey],
-        now: Timestamp,
-    ) -> Result<Vec<RotationUse>, Error> {
+    /// Who uses the secrets of those of these keys of which two work.
+    pub async fn rotation_uses(&self, context: &Context, keys: &[ApiKey]) -> Result<Vec<RotationUse>, Error> {
+        let now = self.now();
         let mut uses = Vec::new();
         for key in keys.iter().filter(|key| key.previous_at(now).is_some()).take(MAX_LOOKED_INTO) {
+            context.require_operator_or_user(key.account_id, Scope::Read)?;
             uses.extend(self.look_into(key, now).await?);
         }
         Ok(uses)
     }
 
     async fn look_into(&self, key: &ApiKey, now: Timestamp) -> Result<Option<RotationUse>, Error> {
-        let Some(previous) = key.previous_at(now) else { return Ok(None) };
-        let secrets = self.store().list_secrets(key.id).await?;
+        let store = self.store();
+        let (secrets, sightings) =
+            tokio::try_join!(store.list_secrets(key.id), store.list_sightings(key.id))?;
         let new = secrets.iter().find(|secret| secret.ends_at.is_none());
         let old = secrets.iter().find(|secret| secret.ends_at.is_some_and(|end| end > now));
         let (Some(new), Some(old)) = (new, old) else { return Ok(None) };
-        let sightings = self.store().list_sightings(key.id).await?;
         let sighting_of = |secret: &KeySecret| sightings.iter().find(|seen| seen.digest == secret.digest);
         // Counting and observing are written apart, so one may be ahead of the other.
         let last_use = |secret: &KeySecret| secret.last_used_at.max(sighting_of(secret).map(|seen| seen.at));
-        // A day more, as long as such hours are kept, so that a pause which ended within the time has its beginning.
-        let since = now.minus(PAUSES_WITHIN + SECRET_HOUR * 24);
-        let hours = self.store().secret_hours(key.id, since).await?;
+        let hours = store.secret_hours(old.digest, now.minus(USE_LOOKED_BACK)).await?;
         let uses = Uses {
             old_made_at: old.created_at,
             old_last_at: last_use(old),
-            old_stretches: &stretches_of(old, &hours),
+            old_stretches: &stretches_of(&hours),
             new_last_at: last_use(new),
         };
         let old_sighting = sighting_of(old);
         Ok(Some(RotationUse {
             key_id: key.id,
-            old_mask: previous.mask.clone(),
-            works_until: previous.works_until,
             old_last_at: uses.old_last_at,
             old_ip: old_sighting.and_then(|seen| seen.ip),
             old_user_agent: old_sighting.and_then(|seen| seen.user_agent.clone()),
@@ -181,15 +175,23 @@ impl Control {
         }))
     }
 
-    /// Ends the old secret of a rotated key. Answers when no node accepts it any more; repeating it confirms anew.
-    pub async fn end_previous(&self, context: &Context, id: KeyId) -> Result<EndedPrevious, Error> {
+    /// Ends the old secret of a rotated key. Answers when no node accepts it any more; repeating it confirms anew. With
+    /// the mask of the secret that somebody was looking at, another one is left as it is.
+    pub async fn end_previous(
+        &self,
+        context: &Context,
+        id: KeyId,
+        only_secret: Option<&str>,
+    ) -> Result<EndedPrevious, Error> {
         let only_account = context.only_account()?;
         let (control, context) = (self.clone(), context.clone());
+        let only_secret = only_secret.map(ToOwned::to_owned);
         self.to_the_end(async move {
             let at = control.now();
             let event = control.event(&context, at, Action::KeyPreviousEnded, only_account, Subject::Key(id));
             let change = control.change(at);
-            let end = || control.store().end_previous(id, only_account, change, event.clone());
+            let only_secret = only_secret.as_deref();
+            let end = || control.store().end_previous(id, only_account, only_secret, change, event.clone());
             let committed = control.change_surely(end).await?;
             let confirmation = control.confirm(committed.number).await?;
             Ok(EndedPrevious { key: committed.value, confirmation })
@@ -199,14 +201,13 @@ impl Control {
 }
 
 /// When a secret was in use, the oldest first.
-fn stretches_of(secret: &KeySecret, hours: &[SecretHour]) -> Vec<Stretch> {
-    let own = hours.iter().filter(|hour| hour.digest == secret.digest);
+fn stretches_of(hours: &[SecretHour]) -> Vec<Stretch> {
     let stretch = |hour: &SecretHour| Stretch {
         first_at: hour.first_at,
         last_at: hour.last_at,
         longest_pause: hour.longest_pause,
     };
-    let mut stretches: Vec<Stretch> = own.map(stretch).collect();
+    let mut stretches: Vec<Stretch> = hours.iter().map(stretch).collect();
     stretches.sort_unstable_by_key(|stretch| stretch.first_at);
     stretches
 }

@@ -229,6 +229,9 @@ impl Control {
             self.event(context, at, Action::UserSignedOutEverywhere, Some(asker.account_id), asker.subject());
         let reported = move |ended: u64| {
             event.details = vec![("sessions", ended.to_string())];
+            if this_too {
+                event.details.push(("this_too", "yes".to_owned()));
+            }
             event
         };
         Ok(self.store().end_sessions(which, self.change(at), reported).await?)

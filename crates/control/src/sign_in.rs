@@ -91,6 +91,21 @@ impl Control {
         Ok(self.store().append_event(self.change(at), event).await?)
     }
 
+    /// The same of somebody who is signed in and was asked for the password once more: it is known who they are.
+    pub(crate) async fn record_wrong_password(
+        &self,
+        user: &User,
+        origin: &Origin,
+        at: Timestamp,
+    ) -> Result<(), Error> {
+        tracing::info!(ip = ?origin.ip, "a current password was refused");
+        if !self.inner.throttle.may_record(self.inner.clock.monotonic()) {
+            return Ok(());
+        }
+        let event = self.user_event(user, origin, at, Action::UserSignInFailed);
+        Ok(self.store().append_event(self.change(at), event).await?)
+    }
+
     pub(crate) fn user_event(&self, user: &User, origin: &Origin, at: Timestamp, action: Action) -> NewEvent {
         let principal = Principal::User {
             account_id: user.account_id,

@@ -7,8 +7,9 @@ use std::time::Duration;
 use crate::account::AccountStatus;
 use crate::decision::Denial;
 use crate::id::{AccountId, KeyId, RequestId};
-use crate::key_text::Digest;
+use crate::key_text::{BODY_CHARS, CHECKSUM_CHARS, Digest, MASK_CHARS};
 use crate::plan::{PlanId, RateLimit};
+use crate::rotation::USE_LOOKED_BACK;
 use crate::text::is_trickery;
 use crate::time::Timestamp;
 
@@ -16,12 +17,22 @@ use crate::time::Timestamp;
 pub const NETWORK_SLOT: Duration = Duration::from_secs(600);
 /// Use of a secret is kept by stretches of this length.
 pub const SECRET_HOUR: Duration = Duration::from_secs(3_600);
+/// How long it is kept from which networks keys were used.
+pub const NETWORKS_KEPT_FOR: Duration = Duration::from_secs(48 * 3_600);
+/// How long it is kept when secrets were in use.
+pub const SECRET_HOURS_KEPT_FOR: Duration = USE_LOOKED_BACK;
+/// How long refusals are kept.
+pub const REFUSALS_KEPT_FOR: Duration = Duration::from_secs(7 * 86_400);
+/// How long it is kept who last presented a secret, after that.
+pub const SIGHTINGS_KEPT_FOR: Duration = Duration::from_secs(90 * 86_400);
 /// The most that is kept of what a client says about itself, in characters.
 pub const MAX_USER_AGENT_CHARS: usize = 256;
 /// The most that is kept of a path, in characters: enough to tell one call from another.
 pub const MAX_PATH_CHARS: usize = 512;
 /// The most that is kept of a method, in characters.
 pub const MAX_METHOD_CHARS: usize = 32;
+/// Letters and digits of a secret after its prefix.
+const SECRET_CHARS: usize = BODY_CHARS + CHECKSUM_CHARS;
 /// Refusals that are kept of an account.
 pub const REFUSALS_KEPT: usize = 200;
 
@@ -180,11 +191,45 @@ pub fn network_of(ip: IpAddr) -> String {
     }
 }
 
-/// A text from outside, fit to be kept and shown: without control characters and characters that change how
-/// others are read, and not longer than that.
+/// A text from outside, fit to be kept and shown: without control characters and characters that change how others
+/// are read, without what looks like a secret, and not longer than that.
 #[must_use]
 pub fn clean(text: &str, max_chars: usize) -> String {
-    text.chars().filter(|c| !is_trickery(*c)).take(max_chars).collect()
+    // A little more than is kept, so that a secret at the end is seen whole.
+    let looked_at = max_chars.saturating_add(SECRET_CHARS);
+    let text: String = text.chars().filter(|c| !is_trickery(*c)).take(looked_at).collect();
+    without_secrets(&text).chars().take(max_chars).collect()
+}
+
+/// Leaves of each text that looks like a secret what a mask shows of it: somebody may have put a key into a path, or
+/// into the name of their client. An underscore, as it stands or as `%5F`, and 32 letters and digits or more.
+fn without_secrets(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, from)) =
+        rest.find(|c: char| c.is_ascii_alphanumeric()).map(|at| rest.split_at(at))
+    {
+        shown.push_str(before);
+        let end = from.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(from.len());
+        let (run, after) = from.split_at(end);
+        match masked(&shown, run) {
+            Some(part) => shown.extend([part, "…"]),
+            None => shown.push_str(run),
+        }
+        rest = after;
+    }
+    shown.push_str(rest);
+    shown
+}
+
+/// What is shown of letters and digits that come after `before`, when they look like the end of a secret.
+fn masked<'a>(before: &str, run: &'a str) -> Option<&'a str> {
+    const ENCODED: &str = "5f";
+    let follows_encoded = before.ends_with('%')
+        && run.get(..ENCODED.len()).is_some_and(|code| code.eq_ignore_ascii_case(ENCODED));
+    let code = if follows_encoded { ENCODED.len() } else { 0 };
+    let is_secret = (follows_encoded || before.ends_with('_')) && run.len() >= code + SECRET_CHARS;
+    is_secret.then(|| run.get(..code + MASK_CHARS)).flatten()
 }
 
 #[cfg(test)]
@@ -206,6 +251,25 @@ mod tests {
     fn what_clients_say_is_cut_and_cannot_play_tricks() {
         assert_eq!(clean("curl/8\r\n\u{202e}evil\0", 256), "curl/8evil");
         assert_eq!(clean(&"ä".repeat(300), 256).chars().count(), 256);
+    }
+
+    #[test]
+    fn a_secret_that_somebody_put_into_a_path_or_a_client_is_not_kept() {
+        let body = "Ab3Xyz0123".repeat(3) + "Zz";
+        for (text, kept) in [
+            (format!("/v1/rk_live_{body}/things"), "/v1/rk_live_Ab3X…/things"),
+            (format!("curl rk_live_{body}"), "curl rk_live_Ab3X…"),
+            (format!("/v1/rk%5Flive%5f{body}/things"), "/v1/rk%5Flive%5fAb3X…/things"),
+            (format!("rk_live_{body}rk_live_{body}"), "rk_live_Ab3X…_live_Ab3X…"),
+            ("/renders/req_01jd3n8q4w6x9y2z5b7c0d1e2f".to_owned(), "/renders/req_01jd3n8q4w6x9y2z5b7c0d1e2f"),
+            (format!("/files/{body}"), &format!("/files/{body}")),
+        ] {
+            assert_eq!(clean(&text, 512), kept, "{text}");
+        }
+        // Cut in its middle, nothing more of it is there than of a whole one.
+        let cut = clean(&format!("{}_{body}", "x".repeat(240)), 256);
+        assert_eq!(cut, format!("{}_Ab3X…", "x".repeat(240)));
+        assert_eq!(clean(&cut, 256), cut);
     }
 
     #[test]

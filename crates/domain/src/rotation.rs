@@ -25,6 +25,11 @@ pub const LEAST_QUIET: Duration = DAY;
 pub const PAUSES_WITHIN: Duration = DAY.saturating_mul(7);
 /// And for so many times its longest pause: a job that comes more seldom has run in it too.
 pub const PAUSES: u32 = 2;
+/// How far back the use of an old secret must be known for the rule to hold, and a day. What an early end would break is
+/// a job that comes again within the overlap. Its last run is at most [`PAUSES_WITHIN`] ago, or its pause does not count;
+/// the pause is then at most that and [`MAX_OVERLAP`] long, and began so much earlier.
+pub const USE_LOOKED_BACK: Duration =
+    PAUSES_WITHIN.saturating_mul(2).saturating_add(MAX_OVERLAP).saturating_add(DAY);
 
 /// A stretch of time in which a secret was in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

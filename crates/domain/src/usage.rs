@@ -6,12 +6,17 @@ use crate::id::{AccountId, KeyId};
 use crate::key_text::Digest;
 use crate::time::Timestamp;
 
+/// How long counts by the minute are kept.
+pub const MINUTES_KEPT_FOR: Duration = Duration::from_secs(48 * 3_600);
+/// How long counts by the hour are kept.
+pub const HOURS_KEPT_FOR: Duration = Duration::from_secs(14 * 86_400);
+
 /// Length of the stretches that use is counted in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum UsagePeriod {
-    /// Kept 48 hours.
+    /// Kept for [`MINUTES_KEPT_FOR`].
     Minute,
-    /// Kept 14 days.
+    /// Kept for [`HOURS_KEPT_FOR`].
     Hour,
     /// Kept `usage_retention_days`.
     Day,

@@ -49,9 +49,14 @@ function openInPlace(form) {
   });
 }
 
+// What was chosen for another key, and then left, must not be what is sent for this one.
 function fill(dialog, form) {
+  for (const sent of dialog.querySelectorAll("form")) sent.reset();
+  for (const choice of dialog.querySelectorAll("select")) choice.dispatchEvent(new Event("change"));
   for (const place of dialog.querySelectorAll("[data-fill]")) {
-    place.textContent = form.dataset[place.dataset.fill] ?? "";
+    const text = form.dataset[place.dataset.fill] ?? "";
+    if (place.type === "hidden") place.value = text;
+    else place.textContent = text;
   }
   dialog.querySelector("[data-fill-action]")?.setAttribute("action", form.getAttribute("action"));
 }

@@ -43,6 +43,9 @@ pub enum Error {
     /// The key was revoked or has expired: it gets no other secret.
     #[error("the key is not active")]
     KeyNotActive,
+    /// The key has another secret than whoever asked was looking at.
+    #[error("the key was rotated meanwhile")]
+    SecretChanged,
     /// As many active keys as the plan allows.
     #[error("the limit of {limit} active keys is reached")]
     KeyLimitReached {

@@ -10,8 +10,8 @@ use crate::open::Store;
 use crate::sql::TextRow;
 use crate::value::{count, read_count, read_id, text, time};
 
-/// The most keys that are named as used from many networks. Plans allow a handful of keys.
-const MAX_KEYS: u64 = 100;
+/// The most keys that are named as used from many networks: more than plans allow, and each is looked into.
+const MAX_KEYS: u64 = 20;
 
 /// What the minutes of an account had at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -86,7 +86,7 @@ pub(crate) struct KeyRow {
     pub(crate) state_number: i64,
     mask: String,
     secret_created_at: Option<i64>,
-    previous_mask: Option<String>,
+    pub(crate) previous_mask: Option<String>,
     previous_ends_at: Option<i64>,
     last_used_at: Option<i64>,
 }

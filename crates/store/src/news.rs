@@ -270,7 +270,8 @@ impl Store {
         rows.iter().map(|row| read_id(&row.id)).collect()
     }
 
-    /// Writes an account's summary of a week into the outbox, once. An account without active keys gets none.
+    /// Writes an account's summary of a week into the outbox, once. An account without an active key that was there in
+    /// that week gets none.
     /// Whether this call wrote one.
     pub async fn write_summary(
         &self,
@@ -358,6 +359,7 @@ async fn summarize(
              FROM api_keys AS k LEFT JOIN usage AS u
                  ON u.key_id = k.id AND u.period = 'day' AND u.starts_at >= $2 AND u.starts_at < $3
              WHERE k.account_id = $1 AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > $4)
+                AND k.created_at < $3
              GROUP BY k.id, k.name ORDER BY 3 DESC, k.name, k.id LIMIT $5"
             ),
             [text(account_id), time(from), time(to), time(change.at), SUMMARY_KEYS.into()],

@@ -50,6 +50,8 @@ pub struct Rotation {
     pub key_id: KeyId,
     /// With it, a key of another account is not found.
     pub only_account: Option<AccountId>,
+    /// With it, a key whose newest secret has another mask is left as it is: somebody else rotated it meanwhile.
+    pub only_secret: Option<String>,
     /// The secret to come.
     pub secret: NewSecret,
     /// How long the one before works on; zero ends it at once.
@@ -111,6 +113,7 @@ impl Store {
         if before.status(change.at) != KeyStatus::Active {
             return Err(Error::KeyNotActive);
         }
+        require_secret(before.mask.as_str(), rotation.only_secret.as_deref())?;
         require_access(&tx, &owner).await?;
         let mut digests = digests_of(&tx, id).await?;
         digests.push(rotation.secret.digest);
@@ -128,17 +131,21 @@ impl Store {
     }
 
     /// Ends the old secret of a rotated key before its time. Repeating it changes nothing. With `only_account`, a
-    /// key of another account is not found.
+    /// key of another account is not found; with `only_secret`, an old secret with another mask is left as it is.
     pub async fn end_previous(
         &self,
         id: KeyId,
         only_account: Option<AccountId>,
+        only_secret: Option<&str>,
         change: Change,
         event: NewEvent,
     ) -> Result<Committed<ApiKey>, Error> {
         let tx = self.begin().await?;
         let account_id = key_owner::lock(&tx, id, only_account, Revision::Rises).await?.account_id;
         let before = read_key(&tx, id).await?;
+        if let Some(mask) = &before.previous_mask {
+            require_secret(mask, only_secret)?;
+        }
         // Also one whose time is over by this node's clock: it need not be over by another.
         let ended = match before.revoked_at {
             Some(_) => 0,
@@ -173,6 +180,11 @@ impl Store {
             .await?;
         rows.into_iter().map(SecretRow::into_secret).collect()
     }
+}
+
+/// Whether a secret is the one that somebody was looking at, if they said which.
+fn require_secret(mask: &str, wanted: Option<&str>) -> Result<(), Error> {
+    if wanted.is_none_or(|wanted| wanted == mask) { Ok(()) } else { Err(Error::SecretChanged) }
 }
 
 /// Ends at once whatever has an end already; how many did.

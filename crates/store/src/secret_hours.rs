@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rndrkit_domain::id::KeyId;
 use rndrkit_domain::key_text::Digest;
 use rndrkit_domain::observation::{SECRET_HOUR, SecretHour};
 use rndrkit_domain::time::Timestamp;
@@ -13,9 +12,9 @@ use sea_orm::{DbBackend, FromQueryResult};
 use crate::error::Error;
 use crate::open::Store;
 use crate::sql::{Transaction, placeholders};
-use crate::value::{count, digest, read_count, read_digest, read_time, text, time};
+use crate::value::{count, digest, read_count, read_digest, read_time, time};
 
-/// Hours read at once: eight days of five secrets, which is more than one key has at a time.
+/// Hours read at once: more than are kept of one secret.
 const MAX_HOURS: u64 = 1_000;
 
 #[derive(FromQueryResult)]
@@ -88,16 +87,14 @@ pub(crate) async fn add(tx: &Transaction, rows: &[SecretHour]) -> Result<(), Err
 }
 
 impl Store {
-    /// When the secrets of a key were in use, from the hour on that `since` lies in, by secret and hour. Kept for
-    /// eight days.
-    pub async fn secret_hours(&self, key_id: KeyId, since: Timestamp) -> Result<Vec<SecretHour>, Error> {
+    /// When a secret was in use, hour by hour, from the hour on that `since` lies in.
+    pub async fn secret_hours(&self, secret: Digest, since: Timestamp) -> Result<Vec<SecretHour>, Error> {
         let rows: Vec<HourRow> = self
             .reader()
             .all(
                 "SELECT digest, hour, first_at, last_at, longest_pause_ms FROM secret_hours
-                 WHERE digest IN (SELECT digest FROM key_secrets WHERE key_id = $1) AND hour >= $2
-                 ORDER BY digest, hour LIMIT $3",
-                [text(key_id), time(since.floor_to(SECRET_HOUR)), count(MAX_HOURS)],
+                 WHERE digest = $1 AND hour >= $2 ORDER BY hour LIMIT $3",
+                [digest(&secret), time(since.floor_to(SECRET_HOUR)), count(MAX_HOURS)],
             )
             .await?;
         rows.into_iter().map(HourRow::into_hour).collect()

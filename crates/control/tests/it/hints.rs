@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rndrkit_control::{AccountPatch, Context, Error, Hints};
+use rndrkit_control::{AccountPatch, Context, Error, Hints, KeyOverview};
 use rndrkit_domain::hint::{KeyHint, LimitHint};
 use rndrkit_domain::id::{AccountId, KeyId};
 use rndrkit_domain::key_text::Digest;
@@ -19,8 +19,13 @@ async fn made(setup: &Setup, account: AccountId, name: &str) -> KeyId {
     setup.control.create_key(&admin(), account, name, None, None).await.unwrap().value.id
 }
 
+async fn overview(setup: &Setup, account: AccountId) -> (KeyOverview, Hints) {
+    let account = setup.control.get_account(&admin(), account).await.unwrap().account;
+    setup.control.key_overview_with_hints(&admin(), &account).await.unwrap()
+}
+
 async fn hints(setup: &Setup, account: AccountId) -> Hints {
-    setup.control.key_overview_with_hints(&admin(), account).await.unwrap().1
+    overview(setup, account).await.1
 }
 
 async fn used(database: &TestDatabase, key_id: KeyId, at: Timestamp) {
@@ -122,6 +127,33 @@ fn a_key_that_was_used_from_many_networks_within_an_hour_is_named() {
     on_postgres(many_networks);
 }
 
+/// A key that a fleet of machines uses all day long fills the day with rows; one that leaked has few, and new ones.
+async fn a_leak_beside_a_fleet(database: &TestDatabase) {
+    let setup = setup(database).await;
+    let account = setup.account("ada@example.com", "agency").await;
+    let (fleet, leaked) = (made(&setup, account, "fleet").await, made(&setup, account, "leaked").await);
+    let day_ago = setup.control.now().minus(DAY).floor_to(Duration::from_secs(600)).unix_ms();
+    let rows = format!(
+        "WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < 12000)
+         INSERT INTO key_networks (key_id, slot, network, account_id)
+         SELECT '{fleet}', {day_ago} + 600000 * (1 + n / 100), 'fleet ' || (n % 100), '{account}' FROM numbers"
+    );
+    meddle(database.url(), &rows).await;
+    for network in 0..5 {
+        seen_from(database, account, leaked, setup.control.now(), network).await;
+    }
+    let mut keys = hints(&setup, account).await.keys;
+    keys.sort_by_key(|(key, _)| *key == leaked);
+    let networks = |networks| KeyHint::ManyNetworks { networks };
+    assert_eq!(keys, [(fleet, networks(100)), (leaked, networks(5))]);
+}
+
+#[test]
+fn a_key_that_leaked_is_named_though_another_is_used_from_everywhere() {
+    on_sqlite(a_leak_beside_a_fleet);
+    on_postgres(a_leak_beside_a_fleet);
+}
+
 #[test]
 fn a_hint_that_cannot_be_found_out_hides_no_key() {
     on_sqlite(async |database| {
@@ -132,7 +164,7 @@ fn a_hint_that_cannot_be_found_out_hides_no_key() {
         for table in ["key_networks", "usage"] {
             meddle(database.url(), &format!("ALTER TABLE {table} RENAME TO {table}_away")).await;
         }
-        let (overview, hints) = setup.control.key_overview_with_hints(&admin(), account).await.unwrap();
+        let (overview, hints) = overview(&setup, account).await;
         assert_eq!(overview.active.len(), 1);
         assert_eq!(hints.keys, [(key, KeyHint::NeverUsed { days: 8 })], "what is known is said");
         assert!(!hints.complete);
@@ -156,7 +188,8 @@ fn keys_that_cannot_be_used_are_not_blamed_for_it_and_strangers_learn_nothing() 
         }
         let other = setup.account("eve@example.com", "agency").await;
         let eve: Context = setup.user_of(other).await;
-        let asked = setup.control.key_overview_with_hints(&eve, account).await;
+        let account = setup.control.get_account(&admin(), account).await.unwrap().account;
+        let asked = setup.control.key_overview_with_hints(&eve, &account).await;
         assert!(matches!(asked, Err(Error::NotFound)));
     });
 }

@@ -51,7 +51,8 @@ fn expired_and_revoked_keys_leave_room() {
         assert!(setup.control.create_key(&admin(), account, "6", None, None).await.is_err());
         setup.clock.advance(std::time::Duration::from_secs(61));
         setup.control.create_key(&admin(), account, "6", None, None).await.unwrap();
-        let overview = setup.control.key_overview(&admin(), account).await.unwrap();
+        let account = setup.control.get_account(&admin(), account).await.unwrap().account;
+        let overview = setup.control.key_overview(&admin(), &account).await.unwrap();
         assert_eq!((overview.active.len(), overview.past.len()), (1, 5));
     });
 }

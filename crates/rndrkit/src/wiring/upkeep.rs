@@ -4,7 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rndrkit_control::Control;
+use rndrkit_domain::observation::{
+    NETWORKS_KEPT_FOR, REFUSALS_KEPT_FOR, SECRET_HOURS_KEPT_FOR, SIGHTINGS_KEPT_FOR,
+};
 use rndrkit_domain::time::{Clock, Timestamp};
+use rndrkit_domain::usage::{HOURS_KEPT_FOR, MINUTES_KEPT_FOR};
 use rndrkit_store::{AuditPruning, AuditSigner, Store};
 use tokio::time::sleep;
 
@@ -15,7 +19,7 @@ use crate::config::Retention;
 /// How often the recorder is tidied.
 const METRICS_EVERY: Duration = Duration::from_secs(5);
 /// How often sessions and waiting mail are counted at most, and only when somebody looks at the metrics: an idle node
-/// asks the database nothing but its beats.
+/// asks the database nothing but its beats, and whether there is mail to send where there is a mail server.
 const SESSIONS_EVERY: Duration = Duration::from_secs(60);
 /// How often old rows are looked for.
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
@@ -26,9 +30,6 @@ const PRUNE_BATCH: u32 = 1_000;
 const PRUNE_PAUSE: Duration = Duration::from_millis(100);
 /// Feed entries are kept this long for verifiers that were away.
 const FEED_KEPT_FOR: Duration = Duration::from_secs(3_600);
-/// Counts by the minute and by the hour.
-const MINUTES_KEPT_FOR: Duration = Duration::from_secs(48 * 3_600);
-const HOURS_KEPT_FOR: Duration = Duration::from_secs(14 * 86_400);
 /// Mail that was sent, or will never be: long enough to answer "was I told?".
 const MAIL_KEPT_FOR: Duration = Duration::from_secs(30 * 86_400);
 /// What was told once: longer than anything of it could be found again.
@@ -37,12 +38,6 @@ const TOLD_KEPT_FOR: Duration = Duration::from_secs(30 * 86_400);
 const NEWS_EVERY: Duration = Duration::from_secs(600);
 /// The first time, when whoever started the server has seen that it runs.
 const NEWS_AFTER: Duration = Duration::from_secs(30);
-/// What was observed: from which networks keys were used, when secrets were in use, refusals, and who last
-/// presented a secret. Each as long as somebody is shown it; an address is not kept for its own sake.
-const NETWORKS_KEPT_FOR: Duration = Duration::from_secs(48 * 3_600);
-const SECRET_HOURS_KEPT_FOR: Duration = Duration::from_secs(8 * 86_400);
-const REFUSALS_KEPT_FOR: Duration = Duration::from_secs(7 * 86_400);
-const SIGHTINGS_KEPT_FOR: Duration = Duration::from_secs(90 * 86_400);
 /// What was written of an account while it was being deleted is looked for this long after.
 const DELETED_SWEPT_FOR: Duration = Duration::from_secs(86_400);
 

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use http::{StatusCode, Uri};
 use rndrkit_api::key::{CreateKey, CreatedKey, Key, Receipt, RotateKey, UpdateKey};
 use rndrkit_api::page::Page;
-use rndrkit_control::{Error, KeyLabel, KeyPatch};
+use rndrkit_control::{Error, KeyLabel, KeyPatch, RotateInput};
 use rndrkit_domain::id::{AccountId, KeyId};
 
 use crate::http::body::JsonBody;
@@ -125,7 +125,8 @@ pub(crate) async fn rotate(
 ) -> Result<Response, Refusal> {
     let RotateKey { overlap_seconds } = body.value;
     let request = idempotency.with(body.fingerprint);
-    let rotated = state.control.rotate_key(&context, id, overlap_seconds, request).await?;
+    let input = RotateInput { overlap_seconds, only_secret: None };
+    let rotated = state.control.rotate_key(&context, id, input, request).await?;
     if overlap_seconds == Some(0) && rotated.value.confirmation.is_none() {
         // Rotating again costs nothing then: the old secret was ended either way.
         return Err(Error::Unavailable("the end of an old secret was not confirmed".to_owned()).into());

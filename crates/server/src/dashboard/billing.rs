@@ -56,7 +56,7 @@ pub(super) async fn show(
     PageQuery(arrival): PageQuery<Arrival>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    let known = state.control().key_overview(&who.context, who.account.id).await?;
+    let known = state.control().key_overview(&who.context, &who.account).await?;
     let who_follows = told::take(&headers, state.is_https(), told::PLAN);
     let notice = (arrival.changed == "plan").then(|| changed_notice(&known, who_follows.as_ref()));
     let extra = Extra { return_to: return_to::checked(&arrival.return_to), notice, unconfirmed: None };
@@ -69,7 +69,7 @@ pub(super) async fn change(
     PageForm(wish): PageForm<Wish>,
 ) -> Result<Response, Failure> {
     let back = return_to::checked(&wish.return_to);
-    let known = state.control().key_overview(&who.context, who.account.id).await?;
+    let known = state.control().key_overview(&who.context, &who.account).await?;
     if wish.keys_stop != "yes"
         && let Some(plan) =
             state.control().list_plans().await?.iter().find(|plan| plan.id.as_str() == wish.plan)

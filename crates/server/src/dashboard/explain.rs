@@ -7,9 +7,9 @@ use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use rndrkit_control::{Error, KeyOverview};
-use rndrkit_domain::account::AccountStatus;
+use rndrkit_domain::account::{Account, AccountStatus};
 use rndrkit_domain::id::{KeyId, RequestId};
-use rndrkit_domain::observation::Refusal;
+use rndrkit_domain::observation::{REFUSALS_KEPT_FOR, Refusal};
 use rndrkit_domain::plan::Plan;
 use rndrkit_domain::time::Timestamp;
 use serde::Deserialize;
@@ -32,7 +32,6 @@ const LISTED: u32 = 20;
 const MAX_PASTED_CHARS: usize = 2_000;
 /// Until then a refusal may not be written yet: one flush, and room for a slow one.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(15);
-const KEPT_FOR: Duration = Duration::from_secs(7 * 86_400);
 /// How far a node's clock may be ahead of ours before an id counts as one from the future.
 const CLOCKS_DIFFER_BY: Duration = Duration::from_secs(60);
 
@@ -48,7 +47,7 @@ pub(super) async fn show(
     who: SignedIn,
     PageQuery(question): PageQuery<Question>,
 ) -> Result<Response, Failure> {
-    let known = state.control().key_overview(&who.context, who.account.id).await?;
+    let known = state.control().key_overview(&who.context, &who.account).await?;
     let keys = key_names(&known);
     let pasted: String = question.request.chars().take(MAX_PASTED_CHARS).collect();
     let mut field = Field::holding(pasted.trim());
@@ -99,26 +98,22 @@ async fn explain(
         return Ok((StatusCode::NOT_FOUND, unknown(state, who, id).await?));
     };
     let plans = control.list_plans().await?;
-    let explained = explained(&refusal, known, &plans, keys, (control.now(), state.brand()));
+    let explained =
+        explained(&refusal, (&who.account, &known.plan), &plans, keys, (control.now(), state.brand()));
     Ok((StatusCode::OK, Answer::Refused(Box::new(explained))))
 }
 
 fn explained(
     refusal: &Refusal,
-    known: &KeyOverview,
+    (account, plan): (&Account, &Plan),
     plans: &[Plan],
     keys: &HashMap<KeyId, String>,
     (now, brand): (Timestamp, &str),
 ) -> Explained {
     let facts = &refusal.facts;
     let plan_then = facts.plan_name.clone().unwrap_or_else(|| facts.plan.to_string());
-    let plan_today = (known.plan.id != facts.plan).then(|| known.plan.name.clone());
-    let today = say::Today {
-        plan: &known.plan,
-        plans,
-        is_active: known.account.status == AccountStatus::Active,
-        brand,
-    };
+    let plan_today = (plan.id != facts.plan).then(|| plan.name.clone());
+    let today = say::Today { plan, plans, is_active: account.status == AccountStatus::Active, brand };
     Explained {
         request_id: refusal.request_id.to_string(),
         status: say::status(refusal.code),
@@ -146,12 +141,11 @@ async fn unknown(state: &DashboardState, who: &SignedIn, id: RequestId) -> Resul
     let mut paragraphs = Vec::new();
     if made > now.plus(CLOCKS_DIFFER_BY) {
         paragraphs.push(say::FROM_THE_FUTURE.to_owned());
-    } else if now.since(made) > KEPT_FOR {
+    } else if now.since(made) > REFUSALS_KEPT_FOR {
         paragraphs.push(say::too_old(made));
+    } else if now.since(made) < WRITTEN_WITHIN {
+        paragraphs.push(say::NOT_YET.to_owned());
     } else {
-        if now.since(made) < WRITTEN_WITHIN {
-            paragraphs.push(say::NOT_YET.to_owned());
-        }
         let refused = control.refused_in_minute(&who.context, who.account.id, made).await?;
         paragraphs.push(say::not_kept(made, refused));
     }

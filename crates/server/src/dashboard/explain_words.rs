@@ -16,7 +16,7 @@ pub(super) const NOT_AN_ID: &str = "This is not a request id. Paste the text tha
      letters and digits after it.";
 pub(super) const FROM_THE_FUTURE: &str =
     "No request with this id has been made yet. Check that it was copied whole.";
-pub(super) const NOT_YET: &str = "The request is only a moment old. A refusal is written within 10 seconds: try again \
+pub(super) const NOT_YET: &str = "The request is only a moment old. A refusal is written within 15 seconds: try again \
      then.";
 pub(super) const WHAT_IS_KEPT: &str = "Only refused requests that carried a key of your account can be explained: the \
      last 200, for 7 days. Requests that passed are counted and not kept, and a request whose key is unknown belongs \
@@ -35,15 +35,26 @@ pub(super) fn too_old(made: Timestamp) -> String {
     format!("This request was made on {}. Refusals are kept for 7 days.", made.date_for_people())
 }
 
-pub(super) fn not_kept(made: Timestamp, refused: u64) -> String {
+/// Why a request of that moment may not be among the refusals that are kept. `refused` are those that were counted in
+/// its minute; none when minutes of then are not kept any more.
+pub(super) fn not_kept(made: Timestamp, refused: Option<u64>) -> String {
+    const WHICH: &str = "of more than 200 refusals within 10 seconds only the first 200 are, and later ones push older \
+         ones out.";
     let at = made.exact_for_people();
     match refused {
-        0 => format!(
-            "No request of your keys was refused in the minute of this one, {at}: it probably passed."
+        None => format!(
+            "This request was made at {at}. It passed, or it is one of those that are not kept: {WHICH} By the minute, \
+             refusals are counted for 48 hours, so that nobody can tell any more which it was."
         ),
-        _ => format!(
-            "In the minute of this request, {at}, {} refused. It passed, or it is one of those that are not kept: of \
-             more than 200 refusals within 10 seconds only the first 200 are, and later ones push older ones out.",
+        Some(0) => format!(
+            "In the minute of this request, {at}, none with a key of yours was refused for rate limit, plan or account. \
+             It passed, or its key was unknown (mistyped, or another product’s), or its secret had ended (deleted, expired, \
+             rotated) and it is one of those that are not kept: \
+             {WHICH}"
+        ),
+        Some(refused) => format!(
+            "In the minute of this request, {at}, {} refused. It passed, or it is one of those that are not kept: \
+             {WHICH}",
             match refused {
                 1 => "1 request of your keys was".to_owned(),
                 many => format!("{} requests of your keys were", grouped(many)),
@@ -57,7 +68,7 @@ pub(super) fn status(code: Denial) -> u16 {
     ErrorCode::parse(code.as_str()).unwrap_or(ErrorCode::Internal).status()
 }
 
-/// A refusal in two or three words.
+/// A refusal in a few words.
 pub(super) const fn name(code: Denial) -> &'static str {
     match code {
         Denial::RateLimited => "Rate limit spent",
@@ -67,6 +78,19 @@ pub(super) const fn name(code: Denial) -> &'static str {
         Denial::KeyRevoked => "Key deleted",
         Denial::SecretReplaced => "Old secret",
         _ => "Refused",
+    }
+}
+
+/// What to do about it, where there is room for one sentence.
+pub(super) const fn advice(code: Denial) -> &'static str {
+    match code {
+        Denial::RateLimited => "Wait as long as Retry-After says, or spread the requests.",
+        Denial::PlanRequired => "It needs a plan with API access.",
+        Denial::AccountSuspended => "It needs an account that is not suspended.",
+        Denial::KeyRevoked => "Give whatever still sends it another key.",
+        Denial::SecretReplaced => "Give whatever still sends it the newer secret.",
+        Denial::KeyExpired => "Give whatever still sends it a new key.",
+        _ => "Look at the explanation.",
     }
 }
 

@@ -89,7 +89,7 @@ impl Typed {
 
 /// `GET /settings/api-keys/new`: the form on a page of its own.
 pub(super) async fn new(State(state): State<DashboardState>, who: SignedIn) -> Result<Response, Failure> {
-    let known = state.control().key_overview(&who.context, who.account.id).await?;
+    let known = state.control().key_overview(&who.context, &who.account).await?;
     let is_full = u32::try_from(known.active.len()).unwrap_or(u32::MAX) >= known.plan.active_keys;
     let suspended = who.account.status == AccountStatus::Suspended;
     if is_full || suspended || !known.plan.api_access {

@@ -2,9 +2,8 @@
 
 use axum::extract::{Path, State};
 use axum::response::Response;
-use rndrkit_control::Error;
+use rndrkit_control::{Error, RotationUse};
 use rndrkit_domain::account::AccountStatus;
-use rndrkit_domain::decision::Denial;
 use rndrkit_domain::key::{ApiKey, KeyStatus};
 use rndrkit_domain::observation::Refusal;
 use rndrkit_domain::time::Timestamp;
@@ -15,7 +14,7 @@ use super::explain_words;
 use super::failure::Failure;
 use super::form::PageQuery;
 use super::key_actions::{key_id, plan_name};
-use super::settings::{ended, frame, last_used, plan_names};
+use super::settings::{ended, frame, last_used, old_secret, plan_names, rotation_uses};
 use super::state::DashboardState;
 use super::usage::{self, Asked};
 use super::view::frame::Place;
@@ -47,10 +46,10 @@ pub(super) async fn show(
     };
     let path = format!("/settings/api-keys/{id}");
     let section = usage::section(report.as_ref(), range, &path, Some(id), next)?;
-    let facts = match &report {
-        Some(report) => facts(&key, now, state.brand(), refusal(report.plan.api_access, who.account.status)),
-        None => facts(&key, now, state.brand(), None),
-    };
+    let why_refused = report.as_ref().and_then(|it| refusal(it.plan.api_access, who.account.status));
+    let uses = rotation_uses(&state, &who, std::slice::from_ref(&key)).await;
+    let may_rotate = report.is_some() && why_refused.is_none();
+    let facts = KeyFacts { may_rotate, ..facts(&key, &uses, (now, state.brand()), why_refused) };
     let refusals = match control.key_refusals(&who.context, id).await {
         Ok(refusals) => Some(refusals.iter().map(|refusal| refused(refusal, now)).collect()),
         Err(error @ Error::Unavailable(_)) => {
@@ -75,36 +74,25 @@ fn refusal(api_access: bool, account: AccountStatus) -> Option<&'static str> {
 }
 
 fn refused(refusal: &Refusal, now: Timestamp) -> KeyRefusal {
-    let (why, advice) = in_words(refusal.code);
     let request = [&refusal.facts.method, &refusal.facts.path];
     let request: Vec<&str> = request.into_iter().flatten().map(String::as_str).collect();
     KeyRefusal {
         request_id: refusal.request_id.to_string(),
         at: words::past(now, refusal.at),
         status: explain_words::status(refusal.code),
-        why,
-        advice,
+        why: explain_words::name(refusal.code),
+        advice: explain_words::advice(refusal.code),
         request: request.join(" "),
         from: refusal.ip.map(|ip| ip.to_string()),
     }
 }
 
-/// Why it was refused, and what to do about it.
-const fn in_words(code: Denial) -> (&'static str, &'static str) {
-    match code {
-        Denial::RateLimited => {
-            ("Above the rate limit", "Wait as long as Retry-After says, or spread the requests.")
-        }
-        Denial::PlanRequired => ("Plan without API access", "Upgrade to a plan that includes it."),
-        Denial::AccountSuspended => ("Account suspended", "Ask whoever suspended it."),
-        Denial::KeyRevoked => ("Deleted key", "Give whatever still sends it another key."),
-        Denial::SecretReplaced => ("Old secret", "Give whatever still sends it the newer secret."),
-        Denial::KeyExpired => ("Expired", "Give whatever still sends it a new key."),
-        _ => ("Refused", "Look at the explanation."),
-    }
-}
-
-fn facts(key: &ApiKey, now: Timestamp, brand: &str, refused: Option<&str>) -> KeyFacts {
+fn facts(
+    key: &ApiKey,
+    uses: &[RotationUse],
+    (now, brand): (Timestamp, &str),
+    refused: Option<&str>,
+) -> KeyFacts {
     let active = key.status(now) == KeyStatus::Active;
     let (status, end) = if active {
         let end = key.expires_at.map(|end| ("Expiry", words::expiry(now, end)));
@@ -123,5 +111,7 @@ fn facts(key: &ApiKey, now: Timestamp, brand: &str, refused: Option<&str>) -> Ke
         created: words::day(key.created_at),
         last_used: last_used(key, now),
         end,
+        may_rotate: false,
+        old: old_secret(key, uses, now),
     }
 }

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use rndrkit_control::{Hints, KeyOverview};
-use rndrkit_domain::account::AccountStatus;
+use rndrkit_domain::account::{Account, AccountStatus};
 
 use super::answer;
 use super::failure::Failure;
@@ -21,8 +21,8 @@ const MAX_HINTS: usize = 5;
 
 pub(super) async fn show(State(state): State<DashboardState>, who: SignedIn) -> Result<Response, Failure> {
     let control = state.control();
-    let (known, hints) = control.key_overview_with_hints(&who.context, who.account.id).await?;
-    let attention = attention(&known, &hints);
+    let (known, hints) = control.key_overview_with_hints(&who.context, &who.account).await?;
+    let attention = attention(&who.account, &known, &hints);
     let KeyOverview { plan, active, .. } = known;
     let names = plan_names(&control.list_plans().await?);
     let view = OverviewPage {
@@ -39,8 +39,8 @@ pub(super) async fn show(State(state): State<DashboardState>, who: SignedIn) -> 
     Ok(answer::page(StatusCode::OK, &view))
 }
 
-fn attention(known: &KeyOverview, hints: &Hints) -> Attention {
-    if known.active.is_empty() || !known.plan.api_access || known.account.status == AccountStatus::Suspended {
+fn attention(account: &Account, known: &KeyOverview, hints: &Hints) -> Attention {
+    if known.active.is_empty() || !known.plan.api_access || account.status == AccountStatus::Suspended {
         return Attention::Hidden;
     }
     let about_limit = hints.limit.map(|hint| HintLine::of_limit(hint, known.plan.rate_limit));

@@ -5,7 +5,7 @@
 use axum::extract::{Path, State};
 use axum::response::Response;
 use http::StatusCode;
-use rndrkit_control::{Created, Error, IdempotencyRequest, RotatedKey};
+use rndrkit_control::{Created, Error, IdempotencyRequest, RotateInput, RotatedKey};
 use rndrkit_domain::account::AccountStatus;
 use rndrkit_domain::id::KeyId;
 use rndrkit_domain::key::{ApiKey, KeyStatus};
@@ -16,12 +16,12 @@ use super::answer::{self, see_other};
 use super::failure::Failure;
 use super::form::PageForm;
 use super::key_actions::{after_first_sending, key_id, plan_name};
-use super::settings::{self, Extra, frame, key_row, new_form_id};
+use super::settings::{self, Extra, frame, new_form_id};
 use super::state::DashboardState;
 use super::told;
 use super::view::frame::{Notice, Place, Tone};
 use super::view::keys::{KeyRow, RepeatedCreate, Revealed};
-use super::view::rotation::{EndPreviousPage, OVERLAP_CHOICES, OldSecret, RotateForm, RotateKeyPage};
+use super::view::rotation::{EndPreviousPage, OVERLAP_CHOICES, RotateForm, RotateKeyPage};
 use super::view::words;
 use super::visitor::SignedIn;
 
@@ -31,6 +31,20 @@ use super::visitor::SignedIn;
 pub(super) struct Chosen {
     form_id: String,
     overlap: String,
+    /// The mask of the secret that the form was about.
+    seen: String,
+}
+
+/// The form *End old secret*: the mask of the secret that it was about.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct Ended {
+    seen: String,
+}
+
+/// What a form was about. One without it (not one of our pages) takes things as they are.
+fn seen(mask: &str) -> Option<&str> {
+    Some(mask).filter(|mask| !mask.is_empty())
 }
 
 impl Chosen {
@@ -92,7 +106,8 @@ async fn send(
     let once = IdempotencyRequest { key: &chosen.form_id, fingerprint: Digest::of(&chosen.overlap) };
     // A form without its number (not one of our pages) still rotates, only without that protection.
     let once = (!chosen.form_id.is_empty()).then_some(once);
-    after_first_sending(|| state.control().rotate_key(&who.context, id, Some(seconds), once)).await
+    let input = RotateInput { overlap_seconds: Some(seconds), only_secret: seen(&chosen.seen) };
+    after_first_sending(|| state.control().rotate_key(&who.context, id, input, once)).await
 }
 
 async fn show_rotated(
@@ -153,6 +168,11 @@ async fn show_refused(
     let (status, form) = match error {
         Error::KeyNotActive => return refused(StatusCode::CONFLICT).await,
         Error::PlanRequired | Error::AccountSuspended => return refused(StatusCode::FORBIDDEN).await,
+        Error::SecretChanged => {
+            let key = state.control().get_key(&who.context, key.id).await?;
+            let form = chosen.refill(new_form_id(state), &text);
+            return draw_form(state, who, &key, StatusCode::CONFLICT, form).await;
+        }
         Error::IdempotencyMismatch => {
             let problem = "This form rotated the key before. Press Rotate key to rotate it again.";
             (StatusCode::CONFLICT, chosen.refill(new_form_id(state), problem))
@@ -194,9 +214,10 @@ pub(super) async fn end(
     State(state): State<DashboardState>,
     who: SignedIn,
     Path(id): Path<String>,
+    PageForm(ended): PageForm<Ended>,
 ) -> Result<Response, Failure> {
     let id = key_id(&id)?;
-    match state.control().end_previous(&who.context, id).await {
+    match state.control().end_previous(&who.context, id, seen(&ended.seen)).await {
         Ok(ended) => {
             let mut answer = see_other(&format!("/settings?ended={id}#api-keys"));
             told::put(answer.headers_mut(), state.is_https(), &id.to_string(), &ended.confirmation);
@@ -207,6 +228,9 @@ pub(super) async fn end(
             let problem =
                 "We could not confirm that the old secret has ended. It may still work: end it again.";
             draw_question(&state, &who, id, StatusCode::SERVICE_UNAVAILABLE, Some(problem)).await
+        }
+        Err(error @ Error::SecretChanged) => {
+            draw_question(&state, &who, id, StatusCode::CONFLICT, Some(&error.public_text())).await
         }
         Err(error) => Err(error.into()),
     }
@@ -228,12 +252,7 @@ async fn draw_question(
     Ok(answer::page(status, &view))
 }
 
-/// The key with its old secret; without who uses it when that cannot be read now.
 async fn row(state: &DashboardState, who: &SignedIn, key: &ApiKey) -> KeyRow {
-    let now = state.control().now();
-    let known = state.control().rotation_use(&who.context, key).await.unwrap_or_else(|error| {
-        tracing::warn!(%error, "the use of an old secret cannot be read");
-        None
-    });
-    KeyRow { old: known.map(|known| OldSecret::new(&known, now)), ..key_row(key, now) }
+    let uses = settings::rotation_uses(state, who, std::slice::from_ref(key)).await;
+    settings::row_with_old(key, &uses, state.control().now())
 }

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
-use rndrkit_control::{Confirmation, Error, Hints, KeyOverview};
+use rndrkit_control::{Confirmation, Error, Hints, KeyOverview, RotationUse};
 use rndrkit_domain::account::{Account, AccountStatus};
 use rndrkit_domain::id::KeyId;
 use rndrkit_domain::key::{ApiKey, RevokedReason};
@@ -90,7 +90,7 @@ pub(super) async fn draw(
     // None of the three sections needs another: they are read side by side.
     let saved = extra.done.saved == "notifications";
     let (read, notifications, account) = tokio::join!(
-        state.control().key_overview_with_hints(&who.context, who.account.id),
+        state.control().key_overview_with_hints(&who.context, &who.account),
         notifications::section(state, who, saved),
         account::section(state, who, extra.account),
     );
@@ -200,7 +200,8 @@ async fn section(
                 state.control().list_plans().await.unwrap_or_default()
             };
             let locked = (!known.plan.api_access).then(|| locked(&known.plan, &plans));
-            let mut keys = known_keys(&known, hints, state.control().now(), state.brand());
+            let uses = rotation_uses(state, who, &known.active).await;
+            let mut keys = known_keys(&known, hints, &uses, state);
             keys.suspended = who.account.status == AccountStatus::Suspended;
             (KeyList::Known(keys), locked)
         }
@@ -255,23 +256,42 @@ fn locked(plan: &Plan, plans: &[Plan]) -> Locked {
     }
 }
 
-fn known_keys(known: &KeyOverview, hints: &Hints, now: Timestamp, brand: &str) -> KnownKeys {
-    let hinted = |key: &ApiKey| {
+/// Who uses old secrets; without what cannot be read now, and the page says so where it would stand.
+pub(super) async fn rotation_uses(
+    state: &DashboardState,
+    who: &SignedIn,
+    keys: &[ApiKey],
+) -> Vec<RotationUse> {
+    state.control().rotation_uses(&who.context, keys).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "the use of old secrets cannot be read");
+        Vec::new()
+    })
+}
+
+fn known_keys(known: &KeyOverview, hints: &Hints, uses: &[RotationUse], state: &DashboardState) -> KnownKeys {
+    let now = state.control().now();
+    let active_row = |key: &ApiKey| {
         let hint = hints.of_key(key.id).map(|hint| HintLine::of_key(hint, key.id, &key.name));
-        KeyRow { hint, ..active_row(known, key, now) }
+        KeyRow { hint, ..row_with_old(key, uses, now) }
     };
     KnownKeys {
-        active: known.active.iter().map(hinted).collect(),
-        past: known.past.iter().map(|key| past_row(key, now, brand)).collect(),
+        active: known.active.iter().map(active_row).collect(),
+        past: known.past.iter().map(|key| past_row(key, now, state.brand())).collect(),
         limit: known.plan.active_keys,
         suspended: false,
         hint: hints.limit.map(|hint| HintLine::of_limit(hint, known.plan.rate_limit)),
     }
 }
 
-fn active_row(known: &KeyOverview, key: &ApiKey, now: Timestamp) -> KeyRow {
-    let known_use = known.rotations.iter().find(|rotation| rotation.key_id == key.id);
-    KeyRow { old: known_use.map(|known_use| OldSecret::new(known_use, now)), ..key_row(key, now) }
+/// An active key, with its old secret while that works.
+pub(super) fn row_with_old(key: &ApiKey, uses: &[RotationUse], now: Timestamp) -> KeyRow {
+    KeyRow { old: old_secret(key, uses, now), ..key_row(key, now) }
+}
+
+/// The old secret of a key, while it works.
+pub(super) fn old_secret(key: &ApiKey, uses: &[RotationUse], now: Timestamp) -> Option<OldSecret> {
+    let known = uses.iter().find(|known| known.key_id == key.id);
+    key.previous_at(now).map(|old| OldSecret::new(old, known, now))
 }
 
 pub(super) fn key_row(key: &ApiKey, now: Timestamp) -> KeyRow {

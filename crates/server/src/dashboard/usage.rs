@@ -150,7 +150,7 @@ async fn next_step(
         let names = plan_names(&state.control().list_plans().await?);
         return Ok(NothingNext::Upgrade(without_access(&report.plan.name, &names.with_access)));
     }
-    let keys = state.control().key_overview(&who.context, who.account.id).await?;
+    let keys = state.control().key_overview(&who.context, &who.account).await?;
     Ok(if keys.active.is_empty() { NothingNext::CreateKey } else { NothingNext::Call(state.sample()) })
 }
 

@@ -68,7 +68,9 @@ impl From<Error> for Refusal {
             Error::PlanRequired => ErrorCode::PlanRequired,
             Error::AccountSuspended => ErrorCode::AccountSuspended,
             Error::IdempotencyInProgress => ErrorCode::IdempotencyInProgress,
-            Error::IdempotencyMismatch | Error::KeyNotActive => return Self::invalid("", text),
+            Error::IdempotencyMismatch | Error::KeyNotActive | Error::SecretChanged => {
+                return Self::invalid("", text);
+            }
             Error::Unavailable(cause) => {
                 tracing::warn!(cause, "a call could not be answered");
                 ErrorCode::Unavailable

@@ -124,9 +124,13 @@ async fn what_is_not_known_is_said_to_be_and_why() {
         async |browser: &mut Browser, at: Timestamp| browser.get(&asked(&id_of(at).to_string())).await;
     let minute = Duration::from_secs(60);
     let page = unknown(&mut browser, now).await;
-    page.says(StatusCode::NOT_FOUND, "A refusal is written within 10 seconds");
+    page.says(StatusCode::NOT_FOUND, "A refusal is written within 15 seconds");
+    assert!(!page.html.contains("It passed"), "it is too early to say");
     let page = unknown(&mut browser, now.minus(minute * 5)).await;
-    page.says(StatusCode::NOT_FOUND, "it probably passed");
+    page.says(StatusCode::NOT_FOUND, "It passed, or its key was unknown");
+    // From then on no minute is kept, and none that is missing proves anything.
+    let page = unknown(&mut browser, now.minus(minute * (60 * 48 + 1))).await;
+    page.says(StatusCode::NOT_FOUND, "nobody can tell any more");
     let page = unknown(&mut browser, now.minus(minute * 60 * 24 * 8)).await;
     page.says(StatusCode::NOT_FOUND, "Refusals are kept for 7 days");
     let page = unknown(&mut browser, now.plus(minute * 5)).await;

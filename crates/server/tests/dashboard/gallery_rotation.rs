@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rndrkit_control::RotationUse;
 use rndrkit_domain::id::KeyId;
+use rndrkit_domain::key::PreviousSecret;
 use rndrkit_domain::key_text::Mask;
 use rndrkit_domain::random::OsEntropy;
 use rndrkit_domain::rotation::{Stretch, Uses};
@@ -18,7 +19,7 @@ use super::{
 };
 
 /// A rotated key, whose old secret is still in use or is not any more.
-fn rotated(is_safe: bool) -> KeyRow {
+pub fn rotated(is_safe: bool) -> KeyRow {
     let quiet_hours = if is_safe { 30 } else { 2 };
     let at = |hours: i64| before(hours * HOUR_MS);
     let pause = Duration::from_secs(8 * 3_600);
@@ -31,16 +32,23 @@ fn rotated(is_safe: bool) -> KeyRow {
     };
     let known = RotationUse {
         key_id: KeyId::generate(now(), &OsEntropy),
-        old_mask: Mask::from_stored("rk_live_Ab3X".to_owned()),
-        works_until: Timestamp::from_unix_ms(NOW_MS + 22 * HOUR_MS),
         old_last_at: uses.old_last_at,
         old_ip: Some("2001:db8:4a7c:12::8f3e".parse().unwrap()),
         old_user_agent: Some("python-requests/2.32".to_owned()),
         new_last_at: uses.new_last_at,
         advice: uses.advice(now()),
     };
+    with_old(Some(&known))
+}
+
+/// A rotated key; without who uses its old secret when that cannot be read.
+fn with_old(known: Option<&RotationUse>) -> KeyRow {
+    let old = PreviousSecret {
+        mask: Mask::from_stored("rk_live_Ab3X".to_owned()),
+        works_until: Timestamp::from_unix_ms(NOW_MS + 22 * HOUR_MS),
+    };
     KeyRow {
-        old: Some(OldSecret::new(&known, now())),
+        old: Some(OldSecret::new(&old, known, now())),
         ..row("Deployment Script", "9fQz", 64, used(4 * MINUTE_MS))
     }
 }
@@ -61,6 +69,7 @@ pub fn states() -> Vec<(&'static str, String)> {
     let two = vec![rotated(false), rotated(true), row("Staging", "tT0c", 20, LastUsed::Never)];
     vec![
         ("rotate-list", settings("Agency", section(two, past_keys()), vec![])),
+        ("rotate-unknown", settings("Agency", section(vec![with_old(None)], past_keys()), vec![])),
         ("rotate-created", settings("Agency", new_secret, vec![])),
         ("rotate-repeated", settings("Agency", repeated, vec![])),
         ("rotate-page", page(row("CI/CD Pipeline", "9fQz", 12, used(3 * MINUTE_MS)), form())),

@@ -11,6 +11,7 @@ use rndrkit_server::dashboard::view::usage::{
 };
 use rndrkit_server::dashboard::view::{Moment, words};
 
+use super::rotation::rotated;
 use super::{DAY_MS, NOW_MS, before, frame, now, sample};
 
 const BARS: u64 = 30;
@@ -130,6 +131,8 @@ fn key(active: bool, content: UsageContent) -> String {
         created: words::day(before(12 * DAY_MS)),
         last_used: LastUsed::At(words::past(now(), before(DAY_MS))),
         end: (!active).then(|| ("Ended", words::past(now(), before(DAY_MS)))),
+        may_rotate: active,
+        old: if active { rotated(false).old } else { None },
     };
     let refusal = |status, why, advice, request: &str| KeyRefusal {
         request_id: "req_01jd3n8q4w6x9y2z5b7c0d1e2f".to_owned(),
@@ -143,11 +146,11 @@ fn key(active: bool, content: UsageContent) -> String {
     let rows = vec![
         refusal(
             429,
-            "Above the rate limit",
+            "Rate limit spent",
             "Wait as long as Retry-After says, or spread the requests.",
             "POST /api/renders",
         ),
-        refusal(403, "Plan without API access", "Upgrade to a plan that includes it.", ""),
+        refusal(403, "Plan without API access", "It needs a plan with API access.", ""),
     ];
     let refusals = Some(if active { rows } else { Vec::new() });
     let frame = frame(Place::Settings, "Agency");

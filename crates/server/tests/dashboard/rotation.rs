@@ -6,7 +6,8 @@ use std::time::Duration;
 use http::StatusCode;
 use rndrkit_control::{AccountPatch, Context};
 use rndrkit_domain::id::KeyId;
-use rndrkit_domain::observation::Sighting;
+use rndrkit_domain::observation::{SECRET_HOURS_KEPT_FOR, Sighting};
+use rndrkit_domain::usage::LastUse;
 
 use crate::app::{App, Browser, Page};
 
@@ -104,7 +105,7 @@ async fn the_row_says_who_uses_the_old_secret_and_when_it_is_safe_to_end() {
     let mut browser = app.visitor(account).await;
     let page = browser.get("/settings").await;
     page.says(StatusCode::OK, "<bdi>from 203.0.113.7 with curl</bdi>");
-    page.says(StatusCode::OK, "Not used for 23 hours; it takes 24 hours, as it had no pause that counts.");
+    page.says(StatusCode::OK, "Not used for 23 hours; it takes 24 hours.");
     page.says(StatusCode::OK, "The new secret was last used just now.");
     assert!(!page.html.contains("198.51.100.9"));
     app.clock.advance(Duration::from_secs(3_600));
@@ -119,6 +120,76 @@ async fn the_row_says_who_uses_the_old_secret_and_when_it_is_safe_to_end() {
     app.clock.advance(Duration::from_secs(6 * 86_400));
     let page = app.visitor(account).await.get("/settings").await;
     assert!(!page.html.contains("Old secret</b>"), "its time is over: {}", page.html);
+}
+
+/// What runs once a week has its last pause in what is kept, though that began before the seven days.
+#[tokio::test]
+async fn the_old_secret_of_a_weekly_job_is_not_called_safe_to_end() {
+    let app = App::start().await;
+    let (account, mut browser) = app.customer("agency").await;
+    browser.create_key("Weekly report").await;
+    let key: KeyId = browser.get("/settings").await.key_ids()[0].parse().unwrap();
+    let day = Duration::from_secs(86_400);
+    let used = async |index: usize| {
+        let digest = app.store.list_secrets(key).await.unwrap()[index].digest;
+        let use_now = LastUse { digest, key_id: key, at: app.control.now() };
+        app.store.record_usage(&[], &[use_now]).await.unwrap();
+        app.store.prune_secret_hours(app.control.now().minus(SECRET_HOURS_KEPT_FOR), 99).await.unwrap();
+    };
+    for _ in 0..2 {
+        used(0).await;
+        app.clock.advance(day * 7);
+    }
+    used(0).await;
+    rotate(&mut app.visitor(account).await, &key.to_string(), "604800").await;
+    app.clock.advance(day + Duration::from_secs(3_600));
+    used(0).await;
+    let page = app.visitor(account).await.get("/settings").await;
+    page.says(StatusCode::OK, "The new secret was last used just now.");
+    page.says(StatusCode::OK, "Not safe to end yet");
+    page.says(StatusCode::OK, "it takes 14 days");
+}
+
+/// Two people have the pages open, and one is faster.
+#[tokio::test]
+async fn a_form_about_another_secret_than_the_key_has_now_changes_nothing_and_says_so() {
+    let app = App::start().await;
+    let (mut browser, id, first) = with_key(&app).await;
+    let (rotate_path, end_path) =
+        (format!("/settings/api-keys/{id}/rotate"), format!("/settings/api-keys/{id}/end-previous"));
+    let opened = browser.get(&rotate_path).await;
+    let form = [
+        ("form_id", opened.field("form_id")),
+        ("overlap", "86400".to_owned()),
+        ("seen", opened.field("seen")),
+    ];
+    let form: Vec<(&str, &str)> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    assert_eq!(form[2].1, &first[..12]);
+    rotate(&mut browser, &id, "86400").await;
+    let late = browser.post(&rotate_path, &form).await;
+    late.says(StatusCode::CONFLICT, "Somebody rotated this key since this page was loaded");
+    assert!(late.secret().is_none());
+    let end_form = browser.get(&end_path).await.field("seen");
+    assert_eq!(end_form, &first[..12]);
+    rotate(&mut browser, &id, "604800").await;
+    let late = browser.post(&end_path, &[("seen", &end_form)]).await;
+    late.says(StatusCode::CONFLICT, "Somebody rotated this key since this page was loaded");
+    let now = late.field("seen");
+    assert_ne!(now, end_form, "the page is about the secret that is old now");
+    assert_eq!(browser.post(&end_path, &[("seen", &now)]).await.status, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn an_old_secret_is_shown_though_nobody_knows_now_who_uses_it() {
+    let app = App::start().await;
+    let (mut browser, id, old) = with_key(&app).await;
+    rotate(&mut browser, &id, "86400").await;
+    app.meddle("ALTER TABLE sightings RENAME TO away").await;
+    for path in ["/settings".to_owned(), format!("/settings/api-keys/{id}/end-previous")] {
+        let page = browser.get(&path).await;
+        page.says(StatusCode::OK, "Who uses it cannot be read now.");
+        page.says(StatusCode::OK, &old[..12]);
+    }
 }
 
 #[tokio::test]

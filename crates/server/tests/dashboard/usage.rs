@@ -244,7 +244,7 @@ async fn a_keys_last_refusals_say_why_and_what_to_do_and_are_its_own() {
     let other = Refusal { code: Denial::PlanRequired, ..self::refusal(&app, &second, account, "/api/other") };
     app.store.record_observations(&[], &[refusal.clone(), other]).await.unwrap();
     let page = browser.get(&path).await;
-    page.says(StatusCode::OK, "Above the rate limit");
+    page.says(StatusCode::OK, "Rate limit spent");
     page.says(StatusCode::OK, "Wait as long as Retry-After says");
     page.says(StatusCode::OK, &format!("href=\"/explain?request={}\"", refusal.request_id));
     page.says(StatusCode::OK, "POST /api/&#60;b&#62;");

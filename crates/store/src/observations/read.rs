@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::open::Store;
 use crate::value::{count, read_digest, read_id, read_time, text, time};
 
-/// Networks read at once: a dozen keys, each used from as many networks as are noted, for two hours.
+/// Networks of one key that are read: from as many as are noted of each ten minutes, for a day.
 const MAX_NETWORKS: u64 = 10_000;
 /// Secrets of one key whose sightings are read, newest first: a rotation leaves one each time.
 const MAX_SIGHTINGS: u64 = 1_000;
@@ -41,7 +41,6 @@ impl SightingRow {
 
 #[derive(FromQueryResult)]
 struct NetworkRow {
-    key_id: String,
     slot: i64,
     network: String,
 }
@@ -98,22 +97,22 @@ impl Store {
         rows.into_iter().map(SightingRow::into_sighting).collect()
     }
 
-    /// From which networks an account's keys were used since then: key, start of the ten minutes, and network; by
-    /// time. The ten minutes that `since` lies in count.
+    /// From which networks a key was used since then: start of the ten minutes, and network; by time. The ten minutes
+    /// that `since` lies in count. Of too many the newest.
     pub async fn list_networks(
         &self,
-        account_id: AccountId,
+        key_id: KeyId,
         since: Timestamp,
-    ) -> Result<Vec<(KeyId, Timestamp, String)>, Error> {
+    ) -> Result<Vec<(Timestamp, String)>, Error> {
         let rows: Vec<NetworkRow> = self
             .reader()
             .all(
-                "SELECT key_id, slot, network FROM key_networks WHERE account_id = $1 AND slot >= $2
-                 ORDER BY slot, key_id, network LIMIT $3",
-                [text(account_id), time(since.floor_to(NETWORK_SLOT)), count(MAX_NETWORKS)],
+                "SELECT slot, network FROM key_networks WHERE key_id = $1 AND slot >= $2
+                 ORDER BY slot DESC, network DESC LIMIT $3",
+                [text(key_id), time(since.floor_to(NETWORK_SLOT)), count(MAX_NETWORKS)],
             )
             .await?;
-        rows.into_iter().map(|row| Ok((read_id(&row.key_id)?, read_time(row.slot), row.network))).collect()
+        Ok(rows.into_iter().rev().map(|row| (read_time(row.slot), row.network)).collect())
     }
 
     /// The last refusals of an account's known keys, newest first; only those of one key if given. The last 200 of an

@@ -146,6 +146,12 @@ async fn a_summary_adds_up_the_week_and_is_written_once(database: &TestDatabase)
         let event_id = EventId::generate(at(9), &OsEntropy);
         store.write_summary(owner.id, week, change(9), event_id)
     };
+    let before = (week.0.minus(day * 7), week.0);
+    let event_id = EventId::generate(at(9), &OsEntropy);
+    assert!(
+        !store.write_summary(owner.id, before, change(9), event_id).await.unwrap(),
+        "no key was there yet"
+    );
     assert!(write().await.unwrap());
     assert!(!write().await.unwrap());
     assert_eq!(list().await.unwrap(), []);

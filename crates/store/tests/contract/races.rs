@@ -202,7 +202,7 @@ async fn rotations_creates_and_revocations_that_race_leave_two_secrets_and_five_
                 }
                 4 => {
                     let event = event(Action::KeyPreviousEnded);
-                    store.end_previous(key.id, None, change(2), event).await.map(|_| ())
+                    store.end_previous(key.id, None, None, change(2), event).await.map(|_| ())
                 }
                 _ if index == 59 => {
                     let (reason, event) =

@@ -38,6 +38,7 @@ on_both_databases!(
     a_key_remembers_its_newest_twenty_secrets,
     the_database_itself_keeps_a_key_to_one_secret_without_an_end,
     secrets_are_listed_with_their_use,
+    a_secret_that_is_not_the_one_that_was_looked_at_is_left_as_it_is,
 );
 
 pub(crate) fn new_secret() -> NewSecret {
@@ -49,6 +50,7 @@ pub(crate) fn rotation(key: &ApiKey, overlap_seconds: u64) -> Rotation {
     Rotation {
         key_id: key.id,
         only_account: Some(key.account_id),
+        only_secret: None,
         secret: new_secret(),
         overlap: Duration::from_secs(overlap_seconds),
     }
@@ -64,7 +66,7 @@ async fn rotate(store: &Store, key: &ApiKey, overlap: u64, seconds: u64) -> (Com
 
 async fn end(store: &Store, key: &ApiKey, seconds: u64) -> Committed<ApiKey> {
     let event = event(Action::KeyPreviousEnded);
-    store.end_previous(key.id, Some(key.account_id), change(seconds), event).await.unwrap()
+    store.end_previous(key.id, Some(key.account_id), None, change(seconds), event).await.unwrap()
 }
 
 /// When a secret ends by itself, as a verifier hears it; the outer none for an unknown secret.
@@ -277,16 +279,19 @@ async fn a_key_of_another_account_is_not_rotated(database: &TestDatabase) {
     let refused = store.rotate_key(foreign, None, change(3), event(Action::KeyRotated)).await;
     assert!(matches!(refused, Err(Error::NotFound)));
     let event = || event(Action::KeyPreviousEnded);
-    let refused = store.end_previous(made.id, Some(bob.id), change(3), event()).await;
+    let refused = store.end_previous(made.id, Some(bob.id), None, change(3), event()).await;
     assert!(matches!(refused, Err(Error::NotFound)));
     assert_eq!(store.find_key(made.id).await.unwrap(), before);
     let unknown = KeyId::generate(at(0), &OsEntropy);
-    assert!(matches!(store.end_previous(unknown, None, change(3), event()).await, Err(Error::NotFound)));
+    assert!(matches!(
+        store.end_previous(unknown, None, None, change(3), event()).await,
+        Err(Error::NotFound)
+    ));
     let by_operator = Rotation { only_account: None, ..rotation(&made, 900) };
     assert!(
         store.rotate_key(by_operator, None, change(4), event_of(ada.id, Action::KeyRotated)).await.is_ok()
     );
-    assert!(store.end_previous(made.id, None, change(5), event()).await.unwrap().changed);
+    assert!(store.end_previous(made.id, None, None, change(5), event()).await.unwrap().changed);
 }
 
 async fn a_repeated_rotation_is_found_and_rotates_once(database: &TestDatabase) {
@@ -430,4 +435,27 @@ async fn secrets_are_listed_with_their_use(database: &TestDatabase) {
         ]
     );
     assert_eq!(store.list_secrets(KeyId::generate(at(0), &OsEntropy)).await.unwrap(), []);
+}
+
+/// Two people look at one key, and both decide.
+async fn a_secret_that_is_not_the_one_that_was_looked_at_is_left_as_it_is(database: &TestDatabase) {
+    let store = open(database).await;
+    let ada = account(&store, "ada").await;
+    let (made, _) = key(&store, ada.id, 2).await;
+    let seen = |mask: &str| Rotation { only_secret: Some(mask.to_owned()), ..rotation(&made, 900) };
+    let first = made.mask.as_str().to_owned();
+    let rotate_seen = async |mask: &str, seconds| {
+        store.rotate_key(seen(mask), None, change(seconds), event(Action::KeyRotated)).await
+    };
+    let second = rotate_seen(&first, 3).await.unwrap().value.mask;
+    assert!(matches!(rotate_seen(&first, 4).await, Err(Error::SecretChanged)));
+    rotate_seen(second.as_str(), 5).await.unwrap();
+    let end_seen = async |mask: &str, seconds| {
+        let event = event(Action::KeyPreviousEnded);
+        store.end_previous(made.id, Some(ada.id), Some(mask), change(seconds), event).await
+    };
+    assert!(matches!(end_seen(&first, 6).await, Err(Error::SecretChanged)));
+    assert_eq!(store.find_key(made.id).await.unwrap().unwrap().previous.unwrap().mask, second);
+    assert!(end_seen(second.as_str(), 7).await.unwrap().changed);
+    assert!(!end_seen(&first, 8).await.unwrap().changed, "there is none that could be the wrong one");
 }

@@ -117,7 +117,7 @@ async fn rotation_fits_every_window_in_every_state() {
         .click()
         .await
         .unwrap();
-    ada.see("When does the old secret end?").await;
+    ada.see("When does the current secret end?").await;
     look_at(&ada, "rotate").await;
     ada.press("Rotate key").await;
     ada.see("The new secret of").await;

@@ -33,9 +33,9 @@ async fn rotate_and_end(ada: &Person, server: &Server) {
     press_row(ada, "Rotate").await;
     ada.see("Rotate Production?").await;
     ada.press("Cancel").await;
-    ada.miss("When does the old secret end?").await;
+    ada.miss("When does the current secret end?").await;
     press_row(ada, "Rotate").await;
-    ada.see("When does the old secret end?").await;
+    ada.see("When does the current secret end?").await;
     ada.press("Rotate key").await;
     let fresh = new_secret(ada).await;
     assert!(fresh.starts_with("rk_live_") && fresh != old);
@@ -75,6 +75,35 @@ async fn a_key_is_rotated_in_dialogs_and_its_old_secret_is_ended() {
     let Some((ada, server, _)) = Person::on_plan("agency").await else { return };
     ada.press_in_sidebar("Settings").await;
     rotate_and_end(&ada, &server).await;
+    ada.assert_quiet_console().await;
+    ada.leave().await;
+}
+
+/// A choice for one key that was then left must not end another key's secret.
+#[tokio::test]
+async fn what_was_chosen_in_a_dialog_and_left_is_forgotten() {
+    let Some((ada, server, account)) = Person::on_plan("agency").await else { return };
+    server.key(&account, "Production").await;
+    ada.press_in_sidebar("Settings").await;
+    ada.reload().await;
+    press_row(&ada, "Rotate").await;
+    let chosen = async || {
+        let value = "document.querySelector('dialog[open] input[type=radio]:checked').value";
+        ada.run(&format!("return [{value}, document.activeElement.value]")).await
+    };
+    let at_first = serde_json::json!(["86400", "86400"]);
+    assert_eq!(chosen().await, at_first, "the keyboard is where the choice is");
+    ada.one("//dialog[@open]//label[normalize-space(.)=\"Now\"]").await.click().await.unwrap();
+    assert_eq!(chosen().await[0], "0");
+    ada.press("Cancel").await;
+    press_row(&ada, "Rotate").await;
+    assert_eq!(chosen().await, at_first);
+    ada.press("Cancel").await;
+    ada.press("Create API Key").await;
+    ada.fill("Name", "left over").await;
+    ada.press("Cancel").await;
+    ada.press("Create API Key").await;
+    assert_eq!(ada.field("Name").await.prop("value").await.unwrap().unwrap(), "");
     ada.assert_quiet_console().await;
     ada.leave().await;
 }

@@ -89,7 +89,13 @@ pub fn sentence(event: &StoredEvent, facts: &Facts<'_>) -> Vec<Part> {
         Action::AccountPlanChanged => did(plan_change(detail("from"), detail("to"), facts.plan)),
         Action::AccountUpdated => did(format!("changed this account’s {}", fields(detail("fields")))),
         Action::LinkCreated => did(link(detail("kind")).to_owned()),
+        Action::UserSignInFailed if event.actor.kind == ActorType::User => {
+            did("typed a wrong current password and was refused".to_owned())
+        }
         Action::UserSignInFailed => sign_in_failed(facts),
+        Action::UserSignedOutEverywhere if detail("this_too") == Some("yes") => {
+            did("signed out everywhere".to_owned())
+        }
         action => {
             let words = simple(action, is_reader(event, facts));
             let place = if detail(NEW_PLACE) == Some(NEW_PLACE_YES) { " from a new place" } else { "" };

@@ -10,6 +10,8 @@ const MAX_BARS: usize = 64;
 const WIDE: Format = Format { width: 1_440.0, height: 440.0, font: 25.0 };
 const NARROW: Format = Format { width: 640.0, height: 420.0, font: 27.0 };
 const MARGIN: f32 = 8.0;
+/// Between the axis and the labels below it, in heights of the font.
+const LABEL_GAP: f32 = 0.6;
 /// Room for the labels below the bars, in heights of the font.
 const LABEL_LINES: f32 = 2.0;
 /// A limit is drawn when the bars reach at least this part of it; below, the bars would be flat.
@@ -142,6 +144,8 @@ impl Bars {
         chart.legend.show = Some(false);
         chart.x_axis.font.size = format.font;
         chart.x_axis.height = format.font * LABEL_LINES;
+        // Away from the axis, where "0" stands in the same corner as the first label.
+        chart.x_axis.name_gap = format.font * LABEL_GAP;
         for axis in &mut chart.y_axis_configs {
             axis.font.size = format.font;
             (axis.min, axis.max, axis.split_number) = (Some(0.0), Some(number(scale.top)), scale.steps);

@@ -103,12 +103,8 @@ fn limit_words(hint: LimitHint, limit: RateLimit) -> (String, String) {
         LimitHint::Reached { limited, .. } => (
             "Limit reached".to_owned(),
             format!(
-                "{} refused in the last hour: your keys share {per_minute} a minute.",
-                if limited == 1 {
-                    "1 request was".to_owned()
-                } else {
-                    format!("{} requests were", words::grouped(limited))
-                }
+                "{} got 429 Too Many Requests in the last hour: your keys share {per_minute} a minute.",
+                words::count(limited, "request")
             ),
         ),
         LimitHint::Near { percent } => (
@@ -160,8 +156,8 @@ mod tests {
         let number = |number| NonZeroU32::new(number).unwrap();
         let limit = RateLimit { per_minute: number(3_000), burst: number(500) };
         let reached = |limited| limit_words(LimitHint::Reached { limited, can_grow: false }, limit).1;
-        assert!(reached(1).starts_with("1 request was refused"), "{}", reached(1));
-        assert!(reached(1_200).starts_with("1,200 requests were refused"));
+        assert!(reached(1).starts_with("1 request got 429"), "{}", reached(1));
+        assert!(reached(1_200).starts_with("1,200 requests got 429"));
         assert!(reached(0).contains("3,000 requests a minute"));
         assert_eq!(key_words(KeyHint::Unused { days: 30 }).0, "Unused for 30 days");
     }

@@ -2,6 +2,7 @@
 
 use askama::Template;
 use rndrkit_control::RotationUse;
+use rndrkit_domain::key::PreviousSecret;
 use rndrkit_domain::rotation::{self, Advice};
 use rndrkit_domain::time::Timestamp;
 
@@ -16,6 +17,13 @@ pub struct OldSecret {
     pub mask: String,
     /// When it ends.
     pub works_until: Moment,
+    /// Who uses it; none when that is not known now.
+    pub usage: Option<OldUse>,
+}
+
+/// Who uses an old secret, and whether it may be ended.
+#[derive(Debug, Clone)]
+pub struct OldUse {
     /// When it was last used; none for never.
     pub last_used: Option<Moment>,
     /// From where and with what: `from 203.0.113.7 with curl`; empty when that is not known.
@@ -29,30 +37,52 @@ pub struct OldSecret {
 impl OldSecret {
     /// In words, for the page's table and the question.
     #[must_use]
-    pub fn new(known: &RotationUse, now: Timestamp) -> Self {
+    pub fn new(old: &PreviousSecret, known: Option<&RotationUse>, now: Timestamp) -> Self {
+        Self {
+            mask: old.mask.to_string(),
+            works_until: words::future(now, old.works_until),
+            usage: known.map(|known| OldUse::new(known, now)),
+        }
+    }
+
+    /// When and by whom it was last used, for the dialog.
+    #[must_use]
+    pub fn spoken_use(&self) -> String {
+        self.usage.as_ref().map_or_else(|| "Not known now".to_owned(), OldUse::spoken_use)
+    }
+
+    /// Whether it may be ended, and the figures behind that, for the dialog.
+    #[must_use]
+    pub fn spoken_verdict(&self) -> String {
+        let unknown = || "Who uses it cannot be read now.".to_owned();
+        self.usage.as_ref().map_or_else(unknown, OldUse::spoken_verdict)
+    }
+}
+
+impl OldUse {
+    fn new(known: &RotationUse, now: Timestamp) -> Self {
         let by = [
             known.old_ip.map(|ip| format!("from {ip}")),
             known.old_user_agent.as_deref().map(|client| format!("with {}", browser_words::browser(client))),
         ];
         Self {
-            mask: known.old_mask.to_string(),
-            works_until: words::future(now, known.works_until),
             last_used: known.old_last_at.map(|at| words::past(now, at)),
             used_by: by.into_iter().flatten().collect::<Vec<_>>().join(" "),
             is_safe: known.advice.is_safe(),
             why: vec![quiet(&known.advice), arrived(known, now)],
         }
     }
-}
 
-impl OldSecret {
-    /// When and by whom it was last used, for the dialog.
-    #[must_use]
-    pub fn spoken_use(&self) -> String {
+    fn spoken_use(&self) -> String {
         match &self.last_used {
             None => "Never".to_owned(),
             Some(at) => format!("{} {}", at.spoken, self.used_by).trim_end().to_owned(),
         }
+    }
+
+    fn spoken_verdict(&self) -> String {
+        let verdict = if self.is_safe { "Safe to end." } else { "Not safe to end yet." };
+        format!("{verdict} {}", self.why.join(" "))
     }
 
     /// The rule, in words.
@@ -65,26 +95,19 @@ impl OldSecret {
             words::length(rotation::PAUSES_WITHIN),
         )
     }
-
-    /// Whether it may be ended, and the figures behind that, for the dialog.
-    #[must_use]
-    pub fn spoken_verdict(&self) -> String {
-        let verdict = if self.is_safe { "Safe to end." } else { "Not safe to end yet." };
-        format!("{verdict} {}", self.why.join(" "))
-    }
 }
 
 fn quiet(advice: &Advice) -> String {
-    let pauses = match advice.longest_pause {
-        Some(pause) => format!("its longest pause was {}", words::length(pause)),
-        None => "it had no pause that counts".to_owned(),
-    };
     let needed = words::length_up(advice.needed);
     let quiet = words::length(advice.quiet_for);
-    if advice.is_quiet() {
-        format!("Not used for {quiet}; {needed} are enough, as {pauses}.")
+    let enough = if advice.is_quiet() {
+        format!("Not used for {quiet}; {needed} are enough")
     } else {
-        format!("Not used for {quiet}; it takes {needed}, as {pauses}.")
+        format!("Not used for {quiet}; it takes {needed}")
+    };
+    match advice.longest_pause {
+        Some(pause) => format!("{enough}. Its longest pause was {}.", words::length(pause)),
+        None => format!("{enough}."),
     }
 }
 

@@ -6,6 +6,7 @@ use super::Moment;
 use super::chart::{Drawing, Slot};
 use super::frame::Frame;
 use super::keys::{LastUsed, Sample};
+use super::rotation::OldSecret;
 
 /// `GET /usage`.
 #[derive(Debug, Clone, Template)]
@@ -71,6 +72,10 @@ pub struct KeyFacts {
     pub last_used: LastUsed,
     /// When it ends by itself, or ended.
     pub end: Option<(&'static str, Moment)>,
+    /// Whether it may get a new secret now.
+    pub may_rotate: bool,
+    /// Its old secret, while that works.
+    pub old: Option<OldSecret>,
 }
 
 /// A range of time, with links to the others, and what was counted in it.
