@@ -101,7 +101,10 @@ async fn a_spent_limit_is_said_above_the_keys_with_the_way_to_a_higher_one() {
     app.meddle("UPDATE usage SET limited = 12").await;
     for path in ["/settings", "/"] {
         let page = browser.get(path).await;
-        page.says(StatusCode::OK, "12 requests got 429 Too Many Requests in the last hour: your keys share 600 a minute.");
+        page.says(
+            StatusCode::OK,
+            "12 requests got 429 Too Many Requests in the last hour: your keys share 600 a minute.",
+        );
         // Every plan of these tests has the same limit.
         assert!(hint_lines(&page)[0].contains("<a href=\"/usage\">See usage</a>"));
     }
