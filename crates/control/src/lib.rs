@@ -22,6 +22,7 @@ mod notifications;
 mod outcome;
 mod password;
 mod password_change;
+mod password_hash;
 mod plans;
 mod prefix;
 mod principal;

@@ -4,17 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use argon2::password_hash::phc::PasswordHash;
-use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version};
 use rndrkit_domain::random::{self, Entropy};
 use tokio::sync::Semaphore;
 
 use crate::Error;
+use crate::password_hash::{OUTPUT_BYTES, SALT_BYTES, Workshop, of_nothing};
 
-/// argon2id cost (OWASP password storage, ASVS 5.0 appendix): 19 MiB, two passes, one lane.
-const MEMORY_KIB: u32 = 19_456;
-const PASSES: u32 = 2;
-const LANES: u32 = 1;
 /// ASVS 6.2.9: long passwords are allowed; beyond this it is an attack on our memory.
 pub(crate) const MAX_PASSWORD_BYTES: usize = 256;
 /// Hashes that may wait for a thread: each holds a password and a request, nothing large.
@@ -27,6 +22,8 @@ const MAX_WAIT: Duration = Duration::from_secs(30);
 pub(crate) struct Hasher {
     running: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
+    /// As much memory as hashes run at once.
+    workshop: Arc<Workshop>,
     /// Checked in place of an unknown user's hash, so that both take the same time.
     decoy: Arc<str>,
 }
@@ -34,28 +31,29 @@ pub(crate) struct Hasher {
 impl Hasher {
     pub(crate) fn new(entropy: &dyn Entropy) -> Result<Self, Error> {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let decoy = hash("a password that nobody has", random::bytes::<16>(entropy))?;
+        let decoy =
+            of_nothing(&random::bytes::<SALT_BYTES>(entropy), &random::bytes::<OUTPUT_BYTES>(entropy))?;
         Ok(Self {
             running: Arc::new(Semaphore::new((threads / 2).max(1))),
             waiting: Arc::new(Semaphore::new(MAX_WAITING)),
+            workshop: Arc::default(),
             decoy: decoy.into(),
         })
     }
 
     /// Hash of a new password, in PHC string format.
     pub(crate) async fn hash(&self, password: String, entropy: &dyn Entropy) -> Result<String, Error> {
-        let salt = random::bytes::<16>(entropy);
-        self.on_a_thread(move || hash(&password, salt)).await
+        let salt = random::bytes::<SALT_BYTES>(entropy);
+        let workshop = self.workshop.clone();
+        self.on_a_thread(move || workshop.hash(&password, &salt)).await
     }
 
     /// Whether the password is the stored one. Without a stored hash the same work is done in vain.
     pub(crate) async fn verify(&self, password: String, stored: Option<String>) -> Result<bool, Error> {
-        let decoy = self.decoy.clone();
+        let (decoy, workshop) = (self.decoy.clone(), self.workshop.clone());
         self.on_a_thread(move || {
             let known = stored.is_some();
-            let text = stored.as_deref().unwrap_or(&decoy);
-            let parsed = PasswordHash::new(text).map_err(Error::internal)?;
-            let right = Argon2::default().verify_password(password.as_bytes(), &parsed).is_ok();
+            let right = workshop.verify(&password, stored.as_deref().unwrap_or(&decoy))?;
             Ok(right && known)
         })
         .await
@@ -77,13 +75,6 @@ impl Hasher {
         .await
         .map_err(Error::internal)?
     }
-}
-
-fn hash(password: &str, salt: [u8; 16]) -> Result<String, Error> {
-    let params = Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(Error::internal)?;
-    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-    let hashed = argon2.hash_password_with_salt(password.as_bytes(), &salt).map_err(Error::internal)?;
-    Ok(hashed.to_string())
 }
 
 /// Why a password is not accepted, in words for the person; none if it is.
@@ -232,5 +223,22 @@ mod tests {
     async fn an_unknown_user_has_no_right_password() {
         let hasher = Hasher::new(&OsEntropy).unwrap();
         assert!(!hasher.verify("a password that nobody has".to_owned(), None).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn twenty_hashes_at_once_need_the_memory_of_those_that_may_run() {
+        let hasher = Hasher::new(&OsEntropy).unwrap();
+        let running = hasher.running.available_permits();
+        let mut crowd = tokio::task::JoinSet::new();
+        for _ in 0..20 {
+            let hasher = hasher.clone();
+            crowd.spawn(async move { hasher.hash("plum tractor violin".to_owned(), &OsEntropy).await });
+        }
+        for hash in crowd.join_all().await {
+            hash.unwrap();
+        }
+        let (pieces, blocks) = hasher.workshop.kept();
+        assert!((1..=running).contains(&pieces), "{pieces} pieces for {running} at once");
+        assert_eq!(blocks, pieces * 19_456);
     }
 }
