@@ -18,6 +18,9 @@ use crate::config::{DataFolder, Settings};
 const TRAIL: &str = "audit trail";
 const ACCOUNT_FILE: &str = "audit export of an account";
 const SIGNATURES: &str = "audit signatures";
+/// Names come from elsewhere and words from a version, so that nobody could put the sentences together again here.
+const SENTENCES: &str = "no hash covers the sentences (`what`), so they were not checked; actions, actors, targets and \
+     details were";
 /// A running server signs once an hour; two may be missed while the database is away.
 const STALE_AFTER: Duration = Duration::from_secs(3 * 3_600);
 /// A head may be this much later than the clock here: clocks of several machines differ by seconds.
@@ -80,7 +83,7 @@ pub(super) fn check_export(file: &Path, named: &[AuditPublicKey]) -> Result<Vec<
     let opened = opened.map_err(|error| Failure::new(Exit::Usage, format!("{}: {error}", file.display())))?;
     let report = match check_audit_export(BufReader::new(opened), named) {
         Ok(report) => report,
-        Err(ExportError::NotAnExport) => return Ok(vec![check_account_file(file)]),
+        Err(ExportError::NotAnExport) => return Ok(check_account_file(file)),
         Err(ExportError::Io(error)) => {
             return Err(Failure::new(Exit::Unknown, format!("{}: {error}", file.display())));
         }
@@ -96,24 +99,21 @@ pub(super) fn check_export(file: &Path, named: &[AuditPublicKey]) -> Result<Vec<
 }
 
 /// What an account's people have downloaded: events of their own, between which there are others'.
-fn check_account_file(file: &Path) -> Finding {
+fn check_account_file(file: &Path) -> Vec<Finding> {
     let shown = file.display();
     let advice = "give a file of `rndrkit audit export`, or the JSON file of a dashboard's page Activity";
-    let report = File::open(file).map_err(ExportError::from).and_then(check_activity_file);
-    match report {
-        Ok(report) => match report.changed {
-            None => Finding::ok(
-                ACCOUNT_FILE,
-                format!(
-                    "{} events of account {}, each gives its hash; whether some are missing only the operator's export \
-                     shows",
-                    report.events, report.account_id
-                ),
-            ),
-            Some(seq) => Finding::fail(ACCOUNT_FILE, format!("event {seq} was changed"), "download it again"),
-        },
-        Err(error) => Finding::fail("audit export", format!("{shown}: {error}"), advice),
+    let report = match File::open(file).map_err(ExportError::from).and_then(check_activity_file) {
+        Ok(report) => report,
+        Err(error) => return vec![Finding::fail("audit export", format!("{shown}: {error}"), advice)],
+    };
+    if let Some(seq) = report.changed {
+        return vec![Finding::fail(ACCOUNT_FILE, format!("event {seq} was changed"), "download it again")];
     }
+    let whole = format!(
+        "{} events of account {}, each gives its hash; whether some are missing only the operator's export shows",
+        report.events, report.account_id
+    );
+    vec![Finding::ok(ACCOUNT_FILE, whole), Finding::ok(ACCOUNT_FILE, SENTENCES)]
 }
 
 /// Hashes: what fits what, and how it begins.
@@ -242,5 +242,21 @@ mod tests {
             said.contains("one is of 2026-11-23T13:00:00.000Z, and it is 2026-11-23T12:00:00.000Z here"),
             "{said}"
         );
+    }
+
+    #[test]
+    fn of_an_accounts_file_it_is_said_that_no_hash_covers_its_sentences() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("activity.json");
+        std::fs::write(&file, r#"{"form":"rndrkit activity","account_id":"acct_1","events":[]}"#).unwrap();
+        let said = format!("{:?}", check_export(&file, &[]).ok().unwrap());
+        assert!(
+            said.contains("0 events of account acct_1") && said.contains("each gives its hash"),
+            "{said}"
+        );
+        assert!(said.contains("no hash covers the sentences (`what`), so they were not checked"), "{said}");
+        std::fs::write(&file, "{}").unwrap();
+        let said = format!("{:?}", check_export(&file, &[]).ok().unwrap());
+        assert!(!said.contains("sentences") && said.contains("rndrkit audit export"), "{said}");
     }
 }
