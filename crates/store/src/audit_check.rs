@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use rndrkit_domain::time::Timestamp;
 
 use crate::audit_chain::LinkedRow;
+use crate::audit_erased::Erasures;
 use crate::audit_fault::AuditFault;
 use crate::audit_signing::{AuditPublicKey, AuditSignature, SignatureKind};
 use crate::audit_start::{Start, TrailStart};
@@ -31,6 +32,8 @@ pub struct ChainReport {
     pub signatures: u64,
     /// All keys that signed.
     pub keys: BTreeSet<AuditPublicKey>,
+    /// The first erased event for which nobody looked whether its account was deleted: too many were erased at once.
+    pub unfollowed: Option<i64>,
 }
 
 impl ChainReport {
@@ -49,6 +52,7 @@ pub(crate) struct TrailCheck {
     passed: usize,
     checkpoint: Option<AuditSignature>,
     last: Option<(i64, Vec<u8>)>,
+    erasures: Erasures,
     /// What is wrong with a signature itself: the fault of a trail that has no other.
     about_signatures: Option<AuditFault>,
     report: ChainReport,
@@ -67,6 +71,7 @@ impl TrailCheck {
             latest_head_at: None,
             signatures: 0,
             keys: BTreeSet::new(),
+            unfollowed: None,
         };
         let (mut heads, checkpoints): (Vec<_>, Vec<_>) =
             signatures.into_iter().partition(|signature| signature.place.kind == SignatureKind::Head);
@@ -77,6 +82,7 @@ impl TrailCheck {
             passed: 0,
             checkpoint: None,
             last: None,
+            erasures: Erasures::new(),
             about_signatures: None,
             report,
         };
@@ -128,6 +134,7 @@ impl TrailCheck {
             Some(_) => {}
         }
         self.compare_heads(row.seq, &row.hash);
+        self.erasures.event(&row);
         self.report.oldest_at = self.report.oldest_at.or(Some(Timestamp::from_unix_ms(row.at)));
         self.report.events += 1;
         self.last = Some((row.seq, row.hash));
@@ -180,6 +187,10 @@ impl TrailCheck {
             let signed = beyond.seq();
             self.fail(AuditFault::CutShort { last, signed });
         }
+        if let Some(seq) = self.erasures.unexplained() {
+            self.fail(AuditFault::Blanked { seq });
+        }
+        self.report.unfollowed = self.erasures.unfollowed();
         self.report.fault = self.report.fault.or(self.about_signatures);
         self.report
     }

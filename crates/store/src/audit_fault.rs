@@ -12,6 +12,21 @@ pub enum AuditFault {
         /// Its position.
         seq: i64,
     },
+    /// An event lost who did it and from where, and its account was not deleted after it.
+    #[error(
+        "event {seq} lost who did it and from where, which only the deletion of its account does, and no later event \
+         says that it was deleted"
+    )]
+    Blanked {
+        /// Its position.
+        seq: i64,
+    },
+    /// An event tells of the deletion of an account that lives.
+    #[error("event {seq} says that its account was deleted, and the account lives")]
+    NotDeleted {
+        /// Its position.
+        seq: i64,
+    },
     /// An event does not carry the hash of the one before.
     #[error("event {seq} does not fit the one before: one of the two was replaced")]
     Unlinked {
@@ -92,6 +107,8 @@ impl AuditFault {
     pub const fn position(&self) -> i64 {
         match self {
             Self::Changed { seq }
+            | Self::Blanked { seq }
+            | Self::NotDeleted { seq }
             | Self::Unlinked { seq }
             | Self::Missing { from: seq, .. }
             | Self::SignedAndGone { seq }

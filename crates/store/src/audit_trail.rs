@@ -5,6 +5,7 @@ use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult};
 
 use crate::audit_chain::{LinkedRow, linked_columns};
 use crate::audit_check::{ChainReport, TrailCheck};
+use crate::audit_erased::deletion_of_the_living;
 use crate::audit_fault::AuditFault;
 use crate::audit_signing::{
     AuditPublicKey, AuditSignature, AuditSigner, SignatureKind, SignatureRow, SignedPlace, signature_columns,
@@ -100,7 +101,11 @@ pub(crate) async fn verify<C: ConnectionTrait>(
             }
         }
     }
-    Ok(check.finish((head.seq, &head.hash)))
+    let mut report = check.finish((head.seq, &head.hash));
+    if report.fault.is_none() {
+        report.fault = deletion_of_the_living(sql).await?.map(|seq| AuditFault::NotDeleted { seq });
+    }
+    Ok(report)
 }
 
 /// The newest signature of a kind.

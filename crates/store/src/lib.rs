@@ -10,6 +10,7 @@ mod activity_file;
 mod audit;
 mod audit_chain;
 mod audit_check;
+mod audit_erased;
 mod audit_export;
 mod audit_fault;
 mod audit_retention;

@@ -177,7 +177,8 @@ pub struct DoctorArgs {
     /// Check this export of the audit trail, and nothing else: no settings, no database
     #[arg(long, value_name = "FILE", conflicts_with_all = ["flush", "mail_to"])]
     pub audit_export: Option<PathBuf>,
-    /// Key that may have signed the audit trail, 64 hexadecimal digits; may be given several times
+    /// Key that has signed the audit trail, 64 hexadecimal digits; may be given several times. Without a signature the
+    /// check fails then
     #[arg(long, value_name = "KEY")]
     pub audit_public_key: Vec<AuditPublicKey>,
     /// Output and settings.

@@ -11,6 +11,9 @@ use serde_json::Value;
 use crate::harness::Server;
 
 const KEY: &str = "0707070707070707070707070707070707070707070707070707070707070707";
+const KEEP_SALTS: &str = "CREATE TABLE kept AS SELECT seq, personal_salt FROM audit_events";
+const PUT_SALTS_BACK: &str = "UPDATE audit_events
+    SET personal_salt = (SELECT personal_salt FROM kept WHERE kept.seq = audit_events.seq)";
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
 /// Where the data is, for a command beside the server or without one.
@@ -154,6 +157,7 @@ async fn tampered_with(database: &TestDatabase) {
     let (code, said) = unsigned.doctor(&[]);
     assert_eq!(code, Some(0));
     assert!(said.contains("warn audit signatures: nothing is signed"), "{said}");
+    nothing_is_signed_by_a_key_that_is_named(&unsigned);
     sign(database.url(), KEY).await;
     let (code, said) = place.doctor(&[]);
     assert_eq!(code, Some(0), "{said}");
@@ -161,6 +165,11 @@ async fn tampered_with(database: &TestDatabase) {
 
     let shorter = "UPDATE audit_head SET seq = 4, hash = (SELECT hash FROM audit_events WHERE seq = 4)";
     for (statements, words) in [
+        (
+            vec![KEEP_SALTS, "UPDATE audit_events SET personal_salt = NULL WHERE seq = 2"],
+            "event 2 lost who did it",
+        ),
+        (vec![PUT_SALTS_BACK], "ok audit trail"),
         (vec!["UPDATE audit_events SET action = 'x' WHERE seq = 2"], "event 2 was changed"),
         (vec!["UPDATE audit_events SET action = 'plans.changed' WHERE seq = 2"], "ok audit trail"),
         (vec!["UPDATE audit_signatures SET at = at + 1"], "the signature over event 5 is wrong"),
@@ -175,6 +184,22 @@ async fn tampered_with(database: &TestDatabase) {
         let (code, said) = place.doctor(&[]);
         assert!(said.contains(words), "{words}: {said}");
         assert_eq!(code, Some(i32::from(!words.starts_with("ok"))), "{said}");
+    }
+}
+
+/// Without signatures a trail proves nothing to somebody who knows which key should have signed it.
+fn nothing_is_signed_by_a_key_that_is_named(unsigned: &Place<'_>) {
+    let public_key = AuditSigner::parse(KEY).unwrap().public_key().to_string();
+    let ours = ["--audit-public-key", public_key.as_str()];
+    assert_eq!(unsigned.run(&["audit", "export", "unsigned.jsonl"]).0, Some(0));
+    let export = ["--audit-export", "unsigned.jsonl"];
+    let (code, said) = unsigned.doctor(&export);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("warn audit signatures: nothing is signed"), "{said}");
+    for (code, said) in [unsigned.doctor(&[export, ours].concat()), unsigned.doctor(&ours)] {
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains("ok audit trail: 5 events"), "{said}");
+        assert!(said.contains("fail audit signatures: you named a key"), "{said}");
     }
 }
 

@@ -9,6 +9,7 @@
 mod account_security;
 mod accounts;
 mod audit;
+mod audit_erased;
 mod audit_start;
 mod budgets;
 mod builders;

@@ -33,7 +33,14 @@ const WHY_SIGN: &str =
 struct Keys {
     /// The installation's own.
     own: Option<AuditPublicKey>,
-    trusted: Vec<AuditPublicKey>,
+    /// Those of the command line: whoever names a key knows that it has signed.
+    named: Vec<AuditPublicKey>,
+}
+
+impl Keys {
+    fn trusted(&self) -> Vec<AuditPublicKey> {
+        self.own.iter().chain(&self.named).copied().collect()
+    }
 }
 
 pub(super) async fn check(settings: &Settings, named: &[AuditPublicKey], is_running: bool) -> Vec<Finding> {
@@ -41,8 +48,8 @@ pub(super) async fn check(settings: &Settings, named: &[AuditPublicKey], is_runn
         Ok(own) => own,
         Err(finding) => return vec![finding],
     };
-    let keys = Keys { own, trusted: own.iter().chain(named).copied().collect() };
-    let report = match verify(&settings.storage.database.url(), &keys.trusted).await {
+    let keys = Keys { own, named: named.to_vec() };
+    let report = match verify(&settings.storage.database.url(), &keys.trusted()).await {
         Ok(report) => report,
         Err(error) => {
             let advice = "run this again when the database is at rest";
@@ -92,7 +99,7 @@ pub(super) fn check_export(file: &Path, named: &[AuditPublicKey]) -> Result<Vec<
             return Ok(vec![Finding::fail("audit export", format!("{}: {error}", file.display()), advice)]);
         }
     };
-    let keys = Keys { own: None, trusted: named.to_vec() };
+    let keys = Keys { own: None, named: named.to_vec() };
     let mut findings = judge_trail(&report, &keys);
     findings.extend(judge_signatures(&report, &keys));
     Ok(findings)
@@ -107,7 +114,8 @@ fn check_account_file(file: &Path) -> Vec<Finding> {
         Err(error) => return vec![Finding::fail("audit export", format!("{shown}: {error}"), advice)],
     };
     if let Some(seq) = report.changed {
-        return vec![Finding::fail(ACCOUNT_FILE, format!("event {seq} was changed"), "download it again")];
+        let detail = format!("event {seq} was changed, or it does not say any more who did it");
+        return vec![Finding::fail(ACCOUNT_FILE, detail, "download it again")];
     }
     let whole = format!(
         "{} events of account {}, each gives its hash; whether some are missing only the operator's export shows",
@@ -127,15 +135,28 @@ fn judge_trail(report: &ChainReport, keys: &Keys) -> Vec<Finding> {
         1 => "1 event".to_owned(),
         _ => format!("{events} events, each fits the one before"),
     };
+    let mut findings = vec![judge_start(report, keys, fits)];
+    findings.extend(report.unfollowed.map(|seq| {
+        let detail = format!(
+            "of event {seq}, and maybe of later ones, it was not looked whether the account was deleted whose event lost \
+             who did it: too many at once"
+        );
+        Finding::warn(TRAIL, detail, KEEP)
+    }));
+    findings
+}
+
+/// How a trail without a fault begins.
+fn judge_start(report: &ChainReport, keys: &Keys, fits: String) -> Finding {
     match &report.start {
-        TrailStart::First => vec![Finding::ok(TRAIL, fits)],
+        TrailStart::First => Finding::ok(TRAIL, fits),
         TrailStart::Checkpoint(checkpoint) if checkpoint.public_key().is_some() => {
             let dropped = format!(
                 "{fits}; retention dropped those up to {} and signed for it, last on {}",
                 checkpoint.seq(),
                 checkpoint.at()
             );
-            vec![Finding::ok(TRAIL, dropped)]
+            Finding::ok(TRAIL, dropped)
         }
         TrailStart::Checkpoint(checkpoint) => {
             let dropped =
@@ -146,7 +167,7 @@ fn judge_trail(report: &ChainReport, keys: &Keys) -> Vec<Finding> {
             } else {
                 "set audit_signing_key: then retention signs for what it drops"
             };
-            vec![Finding::warn(TRAIL, dropped, advice)]
+            Finding::warn(TRAIL, dropped, advice)
         }
     }
 }
@@ -172,27 +193,36 @@ fn judge_signatures(report: &ChainReport, keys: &Keys) -> Option<Finding> {
         Some(_) => return None,
         None => {}
     }
-    let Some(head) = &report.newest_head else {
-        let unsigned = match keys.own {
-            Some(_) => Finding::ok(SIGNATURES, "none yet; a running server makes one every hour"),
-            None => Finding::warn(
-                SIGNATURES,
-                "nothing is signed",
-                "set audit_signing_key (openssl rand -hex 32), the same on every node; on SQLite the next start makes one",
-            )
-            .because(WHY_SIGN),
-        };
-        return Some(unsigned);
-    };
+    let Some(head) = &report.newest_head else { return Some(judge_unsigned(keys)) };
     let by: Vec<String> = report.keys.iter().map(ToString::to_string).collect();
     let by = by.join(", ");
     let detail = format!("{} hold, the newest over event {} on {}", report.signatures, head.seq(), head.at());
-    Some(if keys.trusted.is_empty() {
+    Some(if keys.trusted().is_empty() {
         let advice = format!("compare with the log of the server, and name it: --audit-public-key {by}");
         Finding::warn(SIGNATURES, format!("{detail}, by a key that you have not named: {by}"), advice)
     } else {
         Finding::ok(SIGNATURES, format!("{detail}, by {by}"))
     })
+}
+
+/// A trail of which no end is signed; a checkpoint alone says nothing of the events that are there.
+fn judge_unsigned(keys: &Keys) -> Finding {
+    if !keys.named.is_empty() {
+        let detail = "you named a key that signs this trail, and no end of it is signed: somebody took the signatures out, \
+                      or it is another trail";
+        let advice = "compare with a line of the server's log or with an export from before; leave --audit-public-key out \
+                      if nothing was ever signed";
+        return Finding::fail(SIGNATURES, detail, advice).because(WHY_SIGN);
+    }
+    match keys.own {
+        Some(_) => Finding::ok(SIGNATURES, "none yet; a running server makes one every hour"),
+        None => Finding::warn(
+            SIGNATURES,
+            "nothing is signed",
+            "set audit_signing_key (openssl rand -hex 32), the same on every node; on SQLite the next start makes one",
+        )
+        .because(WHY_SIGN),
+    }
 }
 
 /// Whether the server still signs.
@@ -233,6 +263,7 @@ mod tests {
                 latest_head_at: Some(now.plus(Duration::from_secs(seconds))),
                 signatures: 1,
                 keys: BTreeSet::new(),
+                unfollowed: None,
             };
             judge_clock(&report, now)
         };

@@ -72,7 +72,7 @@ pub(super) struct Extra {
     pub(super) flush: bool,
     /// Send a test mail there.
     pub(super) mail_to: Option<String>,
-    /// Keys that may have signed the audit trail, beside the installation's own.
+    /// Keys that have signed the audit trail, beside the installation's own.
     pub(super) audit_public_keys: Vec<AuditPublicKey>,
 }
 
