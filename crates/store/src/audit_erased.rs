@@ -113,7 +113,9 @@ mod tests {
 
     fn seen(most: usize, rows: &[LinkedRow]) -> (Option<i64>, Option<i64>) {
         let mut erasures = Erasures { most, ..Erasures::new() };
-        rows.iter().for_each(|row| erasures.event(row));
+        for row in rows {
+            erasures.event(row);
+        }
         (erasures.unexplained(), erasures.unfollowed())
     }
 

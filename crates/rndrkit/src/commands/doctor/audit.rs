@@ -250,21 +250,35 @@ mod tests {
 
     use super::*;
 
+    fn whole() -> ChainReport {
+        ChainReport {
+            events: 4,
+            fault: None,
+            oldest_at: None,
+            start: TrailStart::First,
+            newest_head: None,
+            latest_head_at: None,
+            signatures: 0,
+            keys: BTreeSet::new(),
+            unfollowed: None,
+        }
+    }
+
+    #[test]
+    fn a_trail_with_too_many_erased_accounts_to_follow_is_not_called_whole() {
+        let keys = Keys { own: None, named: Vec::new() };
+        let said = |report: &ChainReport| format!("{:?}", judge_trail(report, &keys));
+        assert!(!said(&whole()).contains("too many at once"));
+        let unfollowed = said(&ChainReport { unfollowed: Some(3), ..whole() });
+        assert!(unfollowed.contains("of event 3, and maybe of later ones"), "{unfollowed}");
+    }
+
     #[test]
     fn a_head_of_a_clock_that_is_ahead_is_named() {
         let now: Timestamp = "2026-11-23T12:00:00Z".parse().unwrap();
         let ahead_by = |seconds| {
-            let report = ChainReport {
-                events: 4,
-                fault: None,
-                oldest_at: None,
-                start: TrailStart::First,
-                newest_head: None,
-                latest_head_at: Some(now.plus(Duration::from_secs(seconds))),
-                signatures: 1,
-                keys: BTreeSet::new(),
-                unfollowed: None,
-            };
+            let latest_head_at = Some(now.plus(Duration::from_secs(seconds)));
+            let report = ChainReport { latest_head_at, signatures: 1, ..whole() };
             judge_clock(&report, now)
         };
         assert!(ahead_by(0).is_none() && ahead_by(59).is_none());
