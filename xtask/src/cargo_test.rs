@@ -1,11 +1,10 @@
 //! `cargo xtask test`: every test with everything that the tests need, and the totals at the end.
 
-use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::fuzz;
-use crate::processes::{Interrupt, run_by_line};
+use crate::processes::{Interrupt, cargo, run_by_line};
 use crate::report::{Outcome, now, root, say, seconds};
 use crate::servers::Servers;
 use crate::tools::{self, Install};
@@ -108,7 +107,7 @@ pub(crate) fn run(options: &Options) -> Outcome<()> {
 }
 
 fn cargo_test(options: &Options, servers: &Servers, interrupt: &Interrupt) -> Outcome<(bool, Totals)> {
-    let mut command = Command::new("cargo");
+    let mut command = cargo();
     command.current_dir(root()).args(["test", "--no-fail-fast"]);
     let names_a_package = |argument: &String| argument.starts_with("-p") || argument.starts_with("--package");
     if !options.cargo_arguments.iter().any(names_a_package) {

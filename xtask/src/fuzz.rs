@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::processes::{Group, Interrupt};
+use crate::processes::{Group, Interrupt, cargo};
 use crate::report::{Outcome, grouped, now, root, say, seconds};
 
 const TARGET: &str = "key_text";
@@ -86,7 +86,7 @@ pub(crate) fn run(budget: Budget, interrupt: &Interrupt) -> Outcome<()> {
 
 fn build(folder: &Path, interrupt: &Interrupt) -> Outcome<PathBuf> {
     let host = host_triple()?;
-    let mut command = Command::new("cargo");
+    let mut command = cargo();
     command
         .current_dir(root().join("fuzz"))
         .args(["build", "--release", "--quiet"])

@@ -19,6 +19,21 @@ const POLL: Duration = Duration::from_millis(20);
 /// How long a child may take to stop when asked politely. PostgreSQL writes its last checkpoint in this time.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 
+/// Cargo, as a shell would call it. What cargo tells the programs that it runs, this one too, names a package; build
+/// scripts that look at such names would run again, and everything above them would be built again.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new("cargo");
+    for (name, _) in std::env::vars_os() {
+        let told = name
+            .to_str()
+            .is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"));
+        if told {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
 /// Whether somebody asked this process to stop.
 #[derive(Debug, Clone)]
 pub(crate) struct Interrupt(Arc<AtomicBool>);

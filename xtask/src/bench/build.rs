@@ -1,9 +1,9 @@
 //! Building what is measured.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use crate::bench::installation::Built;
+use crate::processes::cargo;
 use crate::report::{Outcome, root, say};
 
 /// Builds the product and the helper with this profile of the workspace and says where they are; or takes them, ready
@@ -18,7 +18,7 @@ pub(crate) fn build(profile: &str, ready: Option<&Path>) -> Outcome<Built> {
 
 fn cargo_build(profile: &str) -> Outcome<PathBuf> {
     say(&format!("building rndrkit and rndrkit-bench with the profile {profile}"));
-    let mut command = Command::new("cargo");
+    let mut command = cargo();
     command.current_dir(root()).args(["build", "--quiet", "--profile", profile]);
     let status = command.args(["-p", "rndrkit", "-p", "rndrkit-bench"]).status()?;
     if !status.success() {

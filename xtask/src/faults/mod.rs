@@ -8,11 +8,10 @@ mod table;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use self::table::{Edit, FAULTS, Fault, Plant};
-use crate::processes::{Interrupt, run_by_line};
+use crate::processes::{Interrupt, cargo, run_by_line};
 use crate::report::{Outcome, root, say};
 
 /// Seeds tried for each fault, when not told.
@@ -135,7 +134,7 @@ fn simulate(
     seeds: u64,
     interrupt: &Interrupt,
 ) -> Outcome<Findings> {
-    let mut command = Command::new("cargo");
+    let mut command = cargo();
     command
         .current_dir(scratch)
         .args(["test", "--release", "--quiet", "--no-fail-fast"])

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{out_file, total};
-use crate::processes::run_quietly;
+use crate::processes::{cargo, run_quietly};
 use crate::report::{Outcome, grouped, root, say};
 use crate::tools::{self, Install};
 
@@ -47,7 +47,7 @@ pub(crate) fn run(write: bool) -> Outcome<()> {
 }
 
 fn build() -> Outcome<PathBuf> {
-    let mut command = Command::new("cargo");
+    let mut command = cargo();
     command.current_dir(root()).args(["build", "--quiet", "--release", "-p", "rndrkit-verifier"]);
     run_quietly(command.args(["--example", "one_verification"]))?;
     let metadata = cargo_metadata::MetadataCommand::new().current_dir(root()).no_deps().exec()?;

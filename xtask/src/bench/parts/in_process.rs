@@ -2,11 +2,10 @@
 //! and the dashboard's pages. They print their tables; here these are run, kept and judged.
 
 use std::fmt::Write as _;
-use std::process::Command;
 
 use super::{Measured, Setting};
 use crate::bench::tables::{Target, Verdict};
-use crate::processes::run_by_line;
+use crate::processes::{cargo, run_by_line};
 use crate::report::{Outcome, root, say};
 
 pub(super) fn verification(setting: &Setting<'_>) -> Outcome<Measured> {
@@ -75,7 +74,7 @@ fn page_verdict(line: &str) -> Option<Verdict> {
 fn said(setting: &Setting<'_>, arguments: &[&str]) -> Outcome<Vec<String>> {
     say(&format!("cargo {}", arguments.join(" ")));
     let (sender, lines) = std::sync::mpsc::channel();
-    let mut command = Command::new("cargo");
+    let mut command = cargo();
     command.current_dir(root()).args(arguments);
     let status = run_by_line(&mut command, setting.interrupt, move |line| {
         println!("{line}");
