@@ -26,6 +26,16 @@ pub(crate) async fn text_of(connection: &DatabaseConnection, query: &str) -> Vec
     rows.iter().map(|row| row.try_get_by_index::<String>(0).unwrap()).collect()
 }
 
+/// `.cargo/config.toml` says why: without it, each list is parsed and planned anew whenever it is read.
+#[test]
+fn sqlite_keeps_the_plan_of_a_statement_whatever_values_it_is_given() {
+    on_sqlite(async |database: &TestDatabase| {
+        open(database).await;
+        let query = "SELECT CAST(sqlite_compileoption_used('ENABLE_QPSG') AS TEXT)";
+        assert_eq!(text_of(&behind(database).await, query).await, ["1"]);
+    });
+}
+
 async fn what_was_written_is_there_after_opening_again(database: &TestDatabase) {
     let store = open(database).await;
     let made = account(&store, "ada").await;
