@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 
 /// How long a server may take to start on a busy machine.
 const START_DEADLINE: Duration = Duration::from_secs(60);
+/// How often it is looked whether a stopped process stands still, a millisecond apart.
+const STOP_CHECKS: u32 = 5_000;
 
 /// A running `rndrkit serve`, killed when dropped.
 pub struct Server {
@@ -136,6 +138,21 @@ impl Server {
     /// Sends a signal, such as `TERM`.
     pub fn signal(&self, name: &str) {
         Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status().unwrap();
+        // The kernel tells each thread by itself, and one that runs just now may answer another request yet.
+        for _ in 0..STOP_CHECKS {
+            if name != "STOP" || self.stands_still() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Whether none of its threads runs (`proc(5)`: the state comes after the name in brackets); also when it is gone.
+    fn stands_still(&self) -> bool {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.pid())).into_iter().flatten().flatten();
+        let mut states =
+            threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("stat")).ok());
+        states.all(|stat| stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('T')))
     }
 
     /// SIGTERM, and waits for the end.
