@@ -80,15 +80,12 @@ impl Control {
         at: Timestamp,
     ) -> Result<(), Error> {
         tracing::info!(ip = ?origin.ip, "a sign-in was refused");
-        if !self.inner.throttle.may_record(self.inner.clock.monotonic()) {
-            return Ok(());
-        }
         let context = Context { principal: Principal::Anonymous, origin: origin.clone() };
         let nobody = UserId::generate(at, self.entropy());
         let subject = Subject::User(tried.map_or(nobody, |user| user.id));
         let account_id = tried.map(|user| user.account_id);
         let event = self.event(&context, at, Action::UserSignInFailed, account_id, subject);
-        Ok(self.store().append_event(self.change(at), event).await?)
+        self.record_within_bounds(at, event).await
     }
 
     /// The same of somebody who is signed in and was asked for the password once more: it is known who they are.
@@ -99,10 +96,14 @@ impl Control {
         at: Timestamp,
     ) -> Result<(), Error> {
         tracing::info!(ip = ?origin.ip, "a current password was refused");
+        self.record_within_bounds(at, self.user_event(user, origin, at, Action::UserSignInFailed)).await
+    }
+
+    /// Whoever guesses does not fill the audit log.
+    async fn record_within_bounds(&self, at: Timestamp, event: NewEvent) -> Result<(), Error> {
         if !self.inner.throttle.may_record(self.inner.clock.monotonic()) {
             return Ok(());
         }
-        let event = self.user_event(user, origin, at, Action::UserSignInFailed);
         Ok(self.store().append_event(self.change(at), event).await?)
     }
 

@@ -14,7 +14,7 @@ use crate::audit_signing::{AuditPublicKey, AuditSignature, SignatureKind};
 use crate::audit_start::{Start, TrailStart};
 
 /// Result of checking a whole trail.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ChainReport {
     /// Events that were checked.
     pub events: u64,
@@ -62,17 +62,7 @@ impl TrailCheck {
     /// Begins with all signatures. Only those by `trusted` count; when that is empty, whoever reads the report
     /// has to judge its keys.
     pub(crate) fn begin(signatures: Vec<AuditSignature>, trusted: &[AuditPublicKey]) -> Self {
-        let report = ChainReport {
-            events: 0,
-            fault: None,
-            oldest_at: None,
-            start: TrailStart::First,
-            newest_head: None,
-            latest_head_at: None,
-            signatures: 0,
-            keys: BTreeSet::new(),
-            unfollowed: None,
-        };
+        let report = ChainReport::default();
         let (mut heads, checkpoints): (Vec<_>, Vec<_>) =
             signatures.into_iter().partition(|signature| signature.place.kind == SignatureKind::Head);
         heads.sort_by_key(AuditSignature::seq);

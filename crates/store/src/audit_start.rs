@@ -5,9 +5,10 @@ use crate::audit_fault::AuditFault;
 use crate::audit_signing::AuditSignature;
 
 /// How a trail begins.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum TrailStart {
     /// With the first event of all.
+    #[default]
     First,
     /// After the last event that retention dropped.
     Checkpoint(AuditSignature),

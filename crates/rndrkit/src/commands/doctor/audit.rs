@@ -246,22 +246,11 @@ fn judge_clock(report: &ChainReport, now: Timestamp) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
 
     use super::*;
 
     fn whole() -> ChainReport {
-        ChainReport {
-            events: 4,
-            fault: None,
-            oldest_at: None,
-            start: TrailStart::First,
-            newest_head: None,
-            latest_head_at: None,
-            signatures: 0,
-            keys: BTreeSet::new(),
-            unfollowed: None,
-        }
+        ChainReport { events: 4, ..ChainReport::default() }
     }
 
     #[test]

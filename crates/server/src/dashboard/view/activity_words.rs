@@ -376,6 +376,15 @@ mod tests {
                 say(Action::AccountUpdated, Operator, &[("fields", "name, email")]),
                 "Whoever runs Acme changed this account’s name and e-mail address",
             ),
+            (
+                say(Action::UserSignInFailed, User, &[]),
+                "ada@example.com typed a wrong current password and was refused",
+            ),
+            (say(Action::UserSignedOutEverywhere, User, &[]), "ada@example.com signed out everywhere else"),
+            (
+                say(Action::UserSignedOutEverywhere, User, &[("this_too", "yes")]),
+                "ada@example.com signed out everywhere",
+            ),
             (say(Action::KeyExpiring, System, &[]), "The key Production expires soon"),
             (say(Action::KeyExpiring, System, &[("days", "1")]), "The key Production expires within 1 day"),
             (
