@@ -246,7 +246,6 @@ fn judge_clock(report: &ChainReport, now: Timestamp) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
 
     fn whole() -> ChainReport {
